@@ -1,0 +1,2 @@
+//! The command line; see `anomem --help`.
+fn main() {}
