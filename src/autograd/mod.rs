@@ -1,1 +1,7 @@
-//! autograd
+//! The tape: recorded once, planned once, replayed every step.
+
+mod plan;
+mod tape;
+
+pub use plan::{Plan, PlanOptions};
+pub use tape::{Dispatch, Element, Gradients, Tape, Value};

@@ -1,1 +1,12 @@
-//! gpu
+//! The machine room: adapters, buffers, shaders, pipelines, submission. Knows wgpu, knows no maths;
+//! no wgpu type is visible outside this folder.
+
+mod adapter;
+mod device;
+mod shader;
+
+pub use adapter::{AdapterClass, AdapterReport, DeviceSelector, list_adapters};
+pub use device::{BindingRange, Buffer, Counters, Gpu, OpenOptions, Pass, Pipeline, Submission};
+pub use shader::{Field, Kernel, Scalar, Shader, layout_of, module_of};
+
+pub(crate) use shader::{AsScalar, params, shader};

@@ -1,0 +1,14 @@
+# Two commands from a fresh clone: `make demo` (to come) and `make test`.
+.PHONY: test check driver
+CARGO ?= cargo
+
+# A Vulkan, Metal or DX12 adapter must answer. On Debian and Ubuntu without one this installs Mesa's software driver.
+driver:
+	@sh scripts/ensure-driver.sh
+
+test: driver
+	ANOMEM_GPU=require $(CARGO) test
+
+check:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings

@@ -1,0 +1,26 @@
+// grad_x = grad_y where y > 0, else 0: the gradient of ReLU from its output.
+// One invocation per element. Reference and tests: kernels-tests/activation.rs.
+#import grid
+
+const WG: u32 = 64u;
+
+struct Params {
+    len: u32, // elements
+}
+
+@group(0) @binding(0) var<storage, read> grad_y: array<f32>;
+@group(0) @binding(1) var<storage, read> y: array<f32>;
+@group(0) @binding(2) var<storage, read_write> grad_x: array<f32>;
+@group(0) @binding(3) var<uniform> p: Params;
+
+@compute @workgroup_size(WG)
+fn relu_backward(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(group, groups) * WG + lane;
+    if (i < p.len) {
+        grad_x[i] = select(0.0, grad_y[i], y[i] > 0.0);
+    }
+}

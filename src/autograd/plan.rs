@@ -1,0 +1,247 @@
+//! Compiling: live dispatches, memory by lifetime, pipelines, bind groups; then replaying.
+
+use super::tape::{Dispatch, Place, Tape, Value};
+use crate::gpu::{BindingRange, Buffer, Gpu, Pass, Submission};
+use crate::tensor::{ALIGN, Store};
+use crate::{Error, Result};
+use std::collections::{HashMap, HashSet};
+
+/// Limits and names of a plan.
+#[derive(Debug, Clone, Default)]
+pub struct PlanOptions {
+    /// Name in errors and profiles.
+    pub label: String,
+    /// Most bytes that temporaries and variables may take together; no limit if absent.
+    pub memory_budget: Option<u64>,
+}
+
+/// A compiled tape.
+pub struct Plan {
+    label: String,
+    passes: Vec<Pass>,
+    kept: HashMap<Value, BindingRange>,
+    arenas: Vec<Buffer>,
+    temporary_bytes: u64,
+}
+
+/// A temporary's size and the first and last dispatch that touches it.
+struct Lifetime {
+    value: Value,
+    bytes: u64,
+    first: usize,
+    last: usize,
+}
+
+impl Plan {
+    /// Compiles a tape. Dispatches whose results nobody needs are dropped.
+    ///
+    /// # Errors
+    /// A budget or limit that the plan exceeds, found before any memory is taken; a shader or
+    /// binding that does not fit.
+    pub fn compile(gpu: &Gpu, tape: &Tape, store: &Store, options: &PlanOptions) -> Result<Self> {
+        let live = live_dispatches(tape);
+        let lifetimes = lifetimes(tape, &live)?;
+        for l in &lifetimes {
+            let (bytes, info) = (l.bytes, tape.info(l.value));
+            if bytes > gpu.max_binding() {
+                return Err(Error::Limit {
+                    what: format!("{}: tensor {} {:?}", options.label, info.name, info.shape),
+                    wanted: format!("{bytes} bytes"),
+                    limit: "max_storage_buffer_binding_size".into(),
+                    allowed: format!("{} bytes", gpu.max_binding()),
+                });
+            }
+        }
+        let (offsets, temporary_bytes) = place(&lifetimes, gpu.max_buffer());
+        if let Some(budget) = options.memory_budget {
+            let wanted = temporary_bytes + store.bytes();
+            if wanted > budget {
+                return Err(Error::Limit {
+                    what: options.label.clone(),
+                    wanted: format!("{wanted} bytes"),
+                    limit: "the memory budget".into(),
+                    allowed: format!("{budget} bytes"),
+                });
+            }
+        }
+        let arenas = arenas(gpu, &options.label, temporary_bytes)?;
+        let range = |v: Value| -> Result<BindingRange> {
+            let root = tape.root(v);
+            if let Place::Variable(id) = tape.info(root).place {
+                return store.range(id);
+            }
+            let offset = offsets[&root];
+            Ok(BindingRange {
+                buffer: arenas[(offset / gpu.max_buffer()) as usize].clone(),
+                offset: offset % gpu.max_buffer(),
+                size: tape.len(root) as u64 * 4,
+            })
+        };
+        let (uniforms, starts) = uniforms(gpu, &options.label, &live)?;
+        let mut passes = Vec::with_capacity(live.len());
+        for (d, start) in live.iter().zip(starts) {
+            let pipeline = gpu.pipeline(&d.kernel)?;
+            let storage: Vec<(BindingRange, bool)> =
+                d.bindings.iter().map(|(v, w)| Ok((range(*v)?, *w))).collect::<Result<_>>()?;
+            let params = BindingRange {
+                buffer: uniforms.clone(),
+                offset: start,
+                size: d.params.len() as u64,
+            };
+            passes.push(gpu.pass(&pipeline, &storage, &params, d.groups)?);
+        }
+        let kept =
+            tape.kept.iter().map(|v| Ok((*v, range(*v)?))).collect::<Result<HashMap<_, _>>>()?;
+        Ok(Self { label: options.label.clone(), passes, kept, arenas, temporary_bytes })
+    }
+
+    /// Bytes of the arenas.
+    pub fn temporary_bytes(&self) -> u64 {
+        self.temporary_bytes
+    }
+
+    /// Number of dispatches of a step.
+    pub fn dispatches(&self) -> usize {
+        self.passes.len()
+    }
+
+    /// Submits one step; does not wait.
+    ///
+    /// # Errors
+    /// A fault of earlier work.
+    pub fn run(&self, gpu: &Gpu) -> Result<Submission> {
+        gpu.submit(&self.label, &self.passes)
+    }
+
+    /// Fills all temporaries with NaN, so that a test sees what a kernel leaves unwritten.
+    ///
+    /// # Errors
+    /// A fault of earlier work.
+    pub fn poison(&self, gpu: &Gpu) -> Result<()> {
+        self.arenas.iter().try_for_each(|a| gpu.write(a, 0, &vec![0xff; a.size() as usize]))
+    }
+
+    /// Reads a value that the tape kept, waiting for all submitted work.
+    ///
+    /// # Errors
+    /// A value that was not kept, or a fault of the work read from.
+    pub fn read<T: bytemuck::Pod>(&self, gpu: &Gpu, v: Value) -> Result<Vec<T>> {
+        let range = self.kept.get(&v).ok_or_else(|| {
+            Error::Internal(format!("{}: the value read was not kept", self.label))
+        })?;
+        Ok(bytemuck::pod_collect_to_vec(&gpu.read(&range.buffer, range.offset, range.size)?))
+    }
+}
+
+/// Walks back from what outlives the step: variables written and values kept.
+fn live_dispatches(tape: &Tape) -> Vec<&Dispatch> {
+    let mut wanted: HashSet<Value> = tape.kept.iter().map(|v| tape.root(*v)).collect();
+    let mut live: Vec<&Dispatch> = Vec::new();
+    for d in tape.dispatches.iter().rev() {
+        let needed = d.bindings.iter().any(|(v, write)| {
+            let root = tape.root(*v);
+            *write
+                && (wanted.contains(&root) || matches!(tape.info(root).place, Place::Variable(_)))
+        });
+        if needed {
+            wanted.extend(d.bindings.iter().map(|(v, _)| tape.root(*v)));
+            live.push(d);
+        }
+    }
+    live.reverse();
+    live
+}
+
+fn lifetimes(tape: &Tape, live: &[&Dispatch]) -> Result<Vec<Lifetime>> {
+    let mut at: HashMap<Value, usize> = HashMap::new();
+    let mut list: Vec<Lifetime> = Vec::new();
+    for (i, d) in live.iter().enumerate() {
+        for (v, write) in &d.bindings {
+            let root = tape.root(*v);
+            if tape.info(root).place != Place::Temporary {
+                continue;
+            }
+            if let Some(k) = at.get(&root) {
+                list[*k].last = i;
+                continue;
+            }
+            if !write {
+                return Err(Error::Internal(format!(
+                    "{}: {} is read before it is written",
+                    d.kernel.shader.label(),
+                    tape.info(root).name
+                )));
+            }
+            at.insert(root, list.len());
+            let bytes = tape.len(root) as u64 * 4;
+            list.push(Lifetime { value: root, bytes, first: i, last: i });
+        }
+    }
+    for v in &tape.kept {
+        if let Some(k) = at.get(&tape.root(*v)) {
+            list[*k].last = live.len();
+        }
+    }
+    Ok(list)
+}
+
+/// Offsets of all temporaries, and the end of the last: the largest first, each at the lowest place
+/// that no other temporary alive at the same time touches (greedy by size, Pisarchyk and Lee 2020).
+/// No temporary straddles a multiple of `arena`.
+fn place(lifetimes: &[Lifetime], arena: u64) -> (HashMap<Value, u64>, u64) {
+    let mut order: Vec<&Lifetime> = lifetimes.iter().collect();
+    order.sort_by_key(|l| (std::cmp::Reverse(l.bytes), l.first));
+    let mut placed: Vec<(u64, &Lifetime)> = Vec::new();
+    let mut end = 0;
+    for l in order {
+        let size = l.bytes.next_multiple_of(ALIGN);
+        let mut offset = 0;
+        for (start, other) in &placed {
+            let apart = other.last < l.first || l.last < other.first;
+            let boundary = offset / arena != (offset + size - 1) / arena;
+            if boundary {
+                offset = offset.next_multiple_of(arena);
+            }
+            if !apart && offset + size > *start {
+                offset = offset.max(start + other.bytes.next_multiple_of(ALIGN));
+            }
+        }
+        if offset / arena != (offset + size - 1) / arena {
+            offset = offset.next_multiple_of(arena);
+        }
+        end = end.max(offset + size);
+        let at = placed.partition_point(|(start, _)| *start <= offset);
+        placed.insert(at, (offset, l));
+    }
+    (placed.into_iter().map(|(o, l)| (l.value, o)).collect(), end)
+}
+
+fn arenas(gpu: &Gpu, label: &str, bytes: u64) -> Result<Vec<Buffer>> {
+    let mut list = Vec::new();
+    let mut left = bytes;
+    while left > 0 {
+        let size = left.min(gpu.max_buffer());
+        list.push(gpu.buffer(&format!("{label} arena {}", list.len()), size)?);
+        left -= size;
+    }
+    Ok(list)
+}
+
+/// All Params in one uniform buffer; equal ones share a place.
+fn uniforms(gpu: &Gpu, label: &str, live: &[&Dispatch]) -> Result<(Buffer, Vec<u64>)> {
+    let mut bytes: Vec<u8> = Vec::new();
+    let mut known: HashMap<&[u8], u64> = HashMap::new();
+    let starts = live
+        .iter()
+        .map(|d| {
+            *known.entry(&d.params).or_insert_with(|| {
+                bytes.resize(bytes.len().next_multiple_of(ALIGN as usize), 0);
+                let start = bytes.len() as u64;
+                bytes.extend_from_slice(&d.params);
+                start
+            })
+        })
+        .collect();
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    Ok((gpu.uniform(&format!("{label} params"), &bytes)?, starts))
+}

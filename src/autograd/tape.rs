@@ -1,0 +1,240 @@
+//! Recording: values, dispatches and gradient rules. Nothing here touches a GPU.
+
+use crate::gpu::Kernel;
+use crate::ops;
+pub use crate::tensor::Element;
+use crate::tensor::{Store, VarId};
+use crate::{Error, Result};
+use std::collections::HashMap;
+
+/// A tensor on the tape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Value(usize);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Lives in an arena from its first to its last use.
+    Temporary,
+    /// Lives in the store.
+    Variable(VarId),
+    /// The same memory as another value, under another shape.
+    Alias(Value),
+}
+
+pub(super) struct ValueInfo {
+    pub(super) name: String,
+    pub(super) shape: Vec<usize>,
+    pub(super) element: Element,
+    pub(super) place: Place,
+    needs_grad: bool,
+}
+
+/// One kernel launch: bindings in the shader's order, storage first, Params last.
+pub struct Dispatch {
+    pub(super) kernel: Kernel,
+    pub(super) bindings: Vec<(Value, bool)>,
+    pub(super) params: Vec<u8>,
+    pub(super) groups: u64,
+}
+
+impl Dispatch {
+    /// A launch of `groups` workgroups.
+    pub fn new(kernel: Kernel, params: &impl bytemuck::NoUninit, groups: u64) -> Self {
+        let params = bytemuck::bytes_of(params).to_vec();
+        Self { kernel, bindings: Vec::new(), params, groups }
+    }
+
+    /// The next binding is read.
+    #[must_use]
+    pub fn read(mut self, value: Value) -> Self {
+        self.bindings.push((value, false));
+        self
+    }
+
+    /// The next binding is written, or read and written.
+    #[must_use]
+    pub fn write(mut self, value: Value) -> Self {
+        self.bindings.push((value, true));
+        self
+    }
+}
+
+/// Records the gradients of a rule's inputs, given those of its output; `None` where an input needs
+/// none.
+type Rule = Box<dyn FnOnce(&mut Tape, Value, &[bool]) -> Result<Vec<Option<Value>>>>;
+
+struct Node {
+    output: Value,
+    inputs: Vec<Value>,
+    rule: Rule,
+}
+
+/// The gradient of each trainable variable that the loss depends on.
+#[derive(Debug, Default)]
+pub struct Gradients(HashMap<VarId, Value>);
+
+impl Gradients {
+    /// The gradient of a variable, shaped as the variable.
+    pub fn get(&self, variable: VarId) -> Option<Value> {
+        self.0.get(&variable).copied()
+    }
+}
+
+/// The record of one step.
+#[derive(Default)]
+pub struct Tape {
+    pub(super) values: Vec<ValueInfo>,
+    pub(super) dispatches: Vec<Dispatch>,
+    pub(super) kept: Vec<Value>,
+    nodes: Vec<Node>,
+    variables: HashMap<VarId, Value>,
+}
+
+impl Tape {
+    /// An empty tape.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The value of a variable of the store.
+    pub fn variable(&mut self, store: &Store, id: VarId) -> Value {
+        if let Some(v) = self.variables.get(&id) {
+            return *v;
+        }
+        let v = store.variable(id);
+        let value = self.push(ValueInfo {
+            name: v.name.clone(),
+            shape: v.shape.clone(),
+            element: v.element,
+            place: Place::Variable(id),
+            needs_grad: v.trainable,
+        });
+        self.variables.insert(id, value);
+        value
+    }
+
+    /// A new temporary, to be written by exactly one operation.
+    ///
+    /// # Errors
+    /// A dimension of 0.
+    pub fn temporary(&mut self, name: &str, shape: &[usize], element: Element) -> Result<Value> {
+        if shape.contains(&0) {
+            return Err(Error::shape(
+                name,
+                format!("shape {shape:?}: every dimension must be at least 1"),
+            ));
+        }
+        Ok(self.push(ValueInfo {
+            name: name.to_string(),
+            shape: shape.to_vec(),
+            element,
+            place: Place::Temporary,
+            needs_grad: false,
+        }))
+    }
+
+    fn push(&mut self, info: ValueInfo) -> Value {
+        self.values.push(info);
+        Value(self.values.len() - 1)
+    }
+
+    pub(super) fn info(&self, v: Value) -> &ValueInfo {
+        &self.values[v.0]
+    }
+
+    /// The value whose memory `v` uses.
+    pub(super) fn root(&self, mut v: Value) -> Value {
+        while let Place::Alias(of) = self.info(v).place {
+            v = of;
+        }
+        v
+    }
+
+    /// Shape, outermost dimension first.
+    pub fn shape(&self, v: Value) -> &[usize] {
+        &self.info(v).shape
+    }
+
+    /// Number of elements.
+    pub fn len(&self, v: Value) -> usize {
+        self.shape(v).iter().product()
+    }
+
+    /// Whether a gradient of this value would reach a parameter.
+    pub fn needs_grad(&self, v: Value) -> bool {
+        self.info(v).needs_grad
+    }
+
+    /// The same memory under another shape of equal length.
+    ///
+    /// # Errors
+    /// Shapes of different length.
+    pub fn reshape(&mut self, v: Value, shape: &[usize]) -> Result<Value> {
+        let old = self.shape(v).to_vec();
+        if old.iter().product::<usize>() != shape.iter().product::<usize>() {
+            return Err(Error::shape("reshape", format!("{old:?} into {shape:?}")));
+        }
+        let info = self.info(v);
+        let (name, element) = (info.name.clone(), info.element);
+        let place = Place::Alias(v);
+        let out =
+            self.push(ValueInfo { name, shape: shape.to_vec(), element, place, needs_grad: false });
+        self.rule(out, &[v], move |tape, g, _| Ok(vec![Some(tape.reshape(g, &old)?)]));
+        Ok(out)
+    }
+
+    /// Appends a launch.
+    pub fn dispatch(&mut self, dispatch: Dispatch) {
+        self.dispatches.push(dispatch);
+    }
+
+    /// Says how the gradient of `output` becomes gradients of `inputs`.
+    pub fn rule(
+        &mut self,
+        output: Value,
+        inputs: &[Value],
+        rule: impl FnOnce(&mut Self, Value, &[bool]) -> Result<Vec<Option<Value>>> + 'static,
+    ) {
+        if inputs.iter().any(|v| self.needs_grad(*v)) {
+            self.values[output.0].needs_grad = true;
+            self.nodes.push(Node { output, inputs: inputs.to_vec(), rule: Box::new(rule) });
+        }
+    }
+
+    /// Keeps a value's memory after the step, so that it can be read.
+    pub fn keep(&mut self, v: Value) {
+        self.kept.push(v);
+    }
+
+    /// Appends the backward pass. `seed` is the gradient of the loss with respect to `output`.
+    ///
+    /// # Errors
+    /// A seed of another shape.
+    pub fn backward(&mut self, output: Value, seed: Value) -> Result<Gradients> {
+        if self.shape(output) != self.shape(seed) {
+            return Err(Error::shape(
+                "backward",
+                format!("output {:?}, seed {:?}", self.shape(output), self.shape(seed)),
+            ));
+        }
+        let mut grads: HashMap<Value, Value> = HashMap::from([(output, seed)]);
+        for node in std::mem::take(&mut self.nodes).into_iter().rev() {
+            let Some(grad) = grads.remove(&node.output) else { continue };
+            let needs: Vec<bool> = node.inputs.iter().map(|v| self.needs_grad(*v)).collect();
+            let parts = (node.rule)(self, grad, &needs)?;
+            for ((input, part), need) in node.inputs.iter().zip(parts).zip(needs) {
+                let Some(part) = part.filter(|_| need) else { continue };
+                let sum = match grads.get(input) {
+                    Some(before) => ops::add::add(self, *before, part)?,
+                    None => part,
+                };
+                grads.insert(*input, sum);
+            }
+        }
+        let of_variables = grads.into_iter().filter_map(|(v, g)| match self.info(v).place {
+            Place::Variable(id) => Some((id, g)),
+            _ => None,
+        });
+        Ok(Gradients(of_variables.collect()))
+    }
+}

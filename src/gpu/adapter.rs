@@ -1,0 +1,257 @@
+//! Listing and choosing adapters.
+
+use crate::{Error, Result};
+use std::fmt;
+use std::str::FromStr;
+
+/// What kind of machine an adapter is; kernels are chosen by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdapterClass {
+    /// A graphics card with memory of its own.
+    Discrete,
+    /// A GPU that shares the CPU's memory, or a virtual GPU.
+    Integrated,
+    /// A driver that runs shaders on the CPU, such as Mesa's lavapipe.
+    Software,
+}
+
+impl fmt::Display for AdapterClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Discrete => "discrete",
+            Self::Integrated => "integrated",
+            Self::Software => "software",
+        })
+    }
+}
+
+/// Which adapter to use: `--device INDEX|NAME|software`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum DeviceSelector {
+    /// The first in the order discrete, integrated, software.
+    #[default]
+    Default,
+    /// The index that `anomem devices` prints.
+    Index(usize),
+    /// Any part of the adapter's name, letter case ignored.
+    Name(String),
+    /// The first software driver.
+    Software,
+}
+
+impl FromStr for DeviceSelector {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.trim() {
+            "" => Err(Error::Usage("--device: expected an index, a name or `software`".into())),
+            "default" => Ok(Self::Default),
+            "software" => Ok(Self::Software),
+            t => Ok(t.parse().map_or_else(|_| Self::Name(t.to_lowercase()), Self::Index)),
+        }
+    }
+}
+
+/// One adapter and what it can do, as `anomem devices` prints it.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct AdapterReport {
+    /// Position in the list, for `--device`.
+    pub index: usize,
+    /// The adapter's name.
+    pub name: String,
+    /// vulkan, metal, dx12 or gl.
+    pub backend: String,
+    /// Discrete, integrated or software.
+    pub class: AdapterClass,
+    /// Driver name and version.
+    pub driver: String,
+    /// Half precision in shaders.
+    pub f16: bool,
+    /// Smallest and largest subgroup, in lanes; absent without subgroup operations.
+    pub subgroup: Option<(u32, u32)>,
+    /// Shapes of cooperative matrix products, as `16x16x16 f16->f32`.
+    pub cooperative_matrix: Vec<String>,
+    /// GPU timestamps, needed by `--profile`.
+    pub timestamps: bool,
+    /// Largest range of a buffer that a shader may see, in bytes.
+    pub max_binding: u64,
+    /// Largest buffer, in bytes.
+    pub max_buffer: u64,
+    /// Storage buffers per shader.
+    pub storage_buffers: u32,
+    /// Workgroup memory, in bytes.
+    pub workgroup_memory: u32,
+    /// Invocations per workgroup.
+    pub workgroup_invocations: u32,
+    /// Why an adapter cannot run this program, where it cannot.
+    pub unusable: Option<String>,
+    /// Whether this is the one used without `--device`.
+    pub default: bool,
+}
+
+pub(super) struct Candidate {
+    pub(super) adapter: wgpu::Adapter,
+    pub(super) report: AdapterReport,
+}
+
+/// All adapters of this machine, best first: discrete, integrated, software; within a class the
+/// platform's own API before OpenGL, then by name.
+pub fn list_adapters() -> Vec<AdapterReport> {
+    candidates(&instance()).into_iter().map(|c| c.report).collect()
+}
+
+pub(super) fn instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends =
+        wgpu::Backends::from_env().unwrap_or(wgpu::Backends::PRIMARY | wgpu::Backends::GL);
+    // Indirect dispatches are not used; their validation would cost a dispatch each.
+    descriptor.flags =
+        wgpu::InstanceFlags::default() - wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL;
+    wgpu::Instance::new(descriptor)
+}
+
+pub(super) fn candidates(instance: &wgpu::Instance) -> Vec<Candidate> {
+    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    let mut list: Vec<Candidate> = adapters
+        .into_iter()
+        .map(|adapter| {
+            let report = report(&adapter);
+            Candidate { adapter, report }
+        })
+        .collect();
+    list.sort_by_key(|c| {
+        let r = &c.report;
+        (r.unusable.is_some(), r.class, r.backend == "gl", r.name.clone())
+    });
+    for (index, c) in list.iter_mut().enumerate() {
+        c.report.index = index;
+        c.report.default = index == 0 && c.report.unusable.is_none();
+    }
+    list
+}
+
+pub(super) fn choose(list: Vec<Candidate>, selector: &DeviceSelector) -> Result<Candidate> {
+    if list.is_empty() {
+        return Err(Error::NoAdapter(format!("no GPU adapter answers: {}", what_to_install())));
+    }
+    let names: Vec<String> =
+        list.iter().map(|c| format!("{} {}", c.report.index, c.report.name)).collect();
+    let found = list.into_iter().find(|c| match selector {
+        DeviceSelector::Default => c.report.unusable.is_none(),
+        DeviceSelector::Index(i) => c.report.index == *i,
+        DeviceSelector::Name(n) => c.report.name.to_lowercase().contains(n.as_str()),
+        DeviceSelector::Software => {
+            c.report.class == AdapterClass::Software && c.report.unusable.is_none()
+        }
+    });
+    let Some(found) = found else {
+        let wanted = match selector {
+            DeviceSelector::Default => "none of the adapters can run compute shaders".to_string(),
+            DeviceSelector::Index(i) => format!("--device {i}: no adapter has this index"),
+            DeviceSelector::Name(n) => format!("--device {n}: no adapter's name contains it"),
+            DeviceSelector::Software => {
+                format!("--device software: no software driver, {}", what_to_install())
+            }
+        };
+        return Err(Error::NoAdapter(format!("{wanted}; there are: {}", names.join(", "))));
+    };
+    match &found.report.unusable {
+        Some(why) => Err(Error::NoAdapter(format!("{} cannot be used: {why}", found.report.name))),
+        None => Ok(found),
+    }
+}
+
+fn what_to_install() -> &'static str {
+    if cfg!(target_os = "linux") {
+        "install your card's Vulkan driver, or Mesa's software driver \
+         (Debian, Ubuntu: apt-get install mesa-vulkan-drivers; Fedora: dnf install mesa-vulkan-drivers)"
+    } else if cfg!(windows) {
+        "install the graphics driver of your card's maker (DirectX 12 or Vulkan)"
+    } else {
+        "this system offers neither Metal nor Vulkan"
+    }
+}
+
+fn report(adapter: &wgpu::Adapter) -> AdapterReport {
+    let info = adapter.get_info();
+    let features = adapter.features();
+    let limits = adapter.limits();
+    let class = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => AdapterClass::Discrete,
+        wgpu::DeviceType::Cpu => AdapterClass::Software,
+        // OpenGL on llvmpipe or SwiftShader does not say that it is software.
+        _ if ["llvmpipe", "lavapipe", "swiftshader"]
+            .iter()
+            .any(|n| info.name.to_lowercase().contains(n)) =>
+        {
+            AdapterClass::Software
+        }
+        _ => AdapterClass::Integrated,
+    };
+    let compute =
+        adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS);
+    let unusable = if !compute {
+        Some("it has no compute shaders".to_string())
+    } else if limits.max_storage_buffers_per_shader_stage < 8 {
+        Some(format!(
+            "it allows {} storage buffers per shader, 8 are needed",
+            limits.max_storage_buffers_per_shader_stage
+        ))
+    } else {
+        None
+    };
+    AdapterReport {
+        index: 0,
+        name: info.name.clone(),
+        backend: info.backend.to_string(),
+        class,
+        driver: [info.driver.as_str(), info.driver_info.as_str()].join(" ").trim().to_string(),
+        f16: features.contains(wgpu::Features::SHADER_F16),
+        subgroup: features
+            .contains(wgpu::Features::SUBGROUP)
+            .then_some((info.subgroup_min_size, info.subgroup_max_size)),
+        cooperative_matrix: if features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+            adapter
+                .cooperative_matrix_properties()
+                .iter()
+                .map(|p| {
+                    format!(
+                        "{}x{}x{} {:?}->{:?}",
+                        p.m_size, p.n_size, p.k_size, p.ab_type, p.cr_type
+                    )
+                    .to_lowercase()
+                })
+                .collect()
+        } else {
+            Vec::new()
+        },
+        timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+        max_binding: limits.max_storage_buffer_binding_size,
+        max_buffer: limits.max_buffer_size,
+        storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        workgroup_memory: limits.max_compute_workgroup_storage_size,
+        workgroup_invocations: limits.max_compute_invocations_per_workgroup,
+        unusable,
+        default: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_parse() {
+        assert_eq!("2".parse::<DeviceSelector>().unwrap(), DeviceSelector::Index(2));
+        assert_eq!("software".parse::<DeviceSelector>().unwrap(), DeviceSelector::Software);
+        assert_eq!("RTX".parse::<DeviceSelector>().unwrap(), DeviceSelector::Name("rtx".into()));
+        assert!("".parse::<DeviceSelector>().is_err());
+    }
+
+    #[test]
+    fn no_adapter_says_what_to_install() {
+        let message = choose(Vec::new(), &DeviceSelector::Default).err().unwrap().to_string();
+        assert!(message.contains("no GPU adapter answers") && message.contains("install"));
+    }
+}

@@ -1,0 +1,564 @@
+//! One opened adapter: buffers, pipelines, submission, faults.
+
+use super::adapter::{self, AdapterReport, DeviceSelector};
+use super::shader::{self, Kernel, Slot};
+use crate::{Error, Result};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How to open an adapter.
+#[derive(Debug, Clone, Default)]
+pub struct OpenOptions {
+    /// Which adapter.
+    pub device: DeviceSelector,
+    /// Request WebGPU's default limits instead of the adapter's own: what a browser would give.
+    pub default_limits: bool,
+}
+
+/// What has been created and moved so far; a steady training step changes only `submissions`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Buffers created.
+    pub buffers: u64,
+    /// Bytes of live buffers.
+    pub live_bytes: u64,
+    /// Pipelines built.
+    pub pipelines: u64,
+    /// Bind groups created.
+    pub bind_groups: u64,
+    /// Reads from the GPU.
+    pub readbacks: u64,
+    /// Command buffers submitted.
+    pub submissions: u64,
+}
+
+#[derive(Default)]
+struct Meters {
+    buffers: AtomicU64,
+    live_bytes: AtomicU64,
+    pipelines: AtomicU64,
+    bind_groups: AtomicU64,
+    readbacks: AtomicU64,
+    submissions: AtomicU64,
+}
+
+/// An opened adapter. Clones share it.
+#[derive(Clone)]
+pub struct Gpu(Arc<Inner>);
+
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    report: AdapterReport,
+    limits: wgpu::Limits,
+    fault: Arc<Mutex<Option<Error>>>,
+    /// What the GPU is being asked to do now, for faults that arrive later.
+    context: Arc<Mutex<String>>,
+    pipelines: Mutex<HashMap<PipelineKey, Pipeline>>,
+    meters: Arc<Meters>,
+}
+
+type PipelineKey = (usize, Cow<'static, [(&'static str, u32)]>);
+
+/// A compiled kernel.
+#[derive(Clone)]
+pub struct Pipeline(Arc<PipelineInner>);
+
+struct PipelineInner {
+    pipeline: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+    slots: Vec<Slot>,
+    label: String,
+}
+
+/// A GPU buffer; freed when the last clone is dropped.
+#[derive(Clone)]
+pub struct Buffer(Arc<BufferInner>);
+
+struct BufferInner {
+    buffer: wgpu::Buffer,
+    label: String,
+    meters: Arc<Meters>,
+}
+
+impl Drop for BufferInner {
+    fn drop(&mut self) {
+        self.meters.live_bytes.fetch_sub(self.buffer.size(), Ordering::Relaxed);
+    }
+}
+
+impl Buffer {
+    /// Size in bytes.
+    pub fn size(&self) -> u64 {
+        self.0.buffer.size()
+    }
+
+    /// The name given at creation.
+    pub fn label(&self) -> &str {
+        &self.0.label
+    }
+}
+
+/// A range of a buffer that one binding of a kernel sees. Offset and size in bytes.
+#[derive(Clone)]
+pub struct BindingRange {
+    /// The buffer.
+    pub buffer: Buffer,
+    /// Start, a multiple of 256.
+    pub offset: u64,
+    /// Length, a multiple of 4, more than 0.
+    pub size: u64,
+}
+
+/// One ready dispatch: pipeline, bound buffers, grid.
+pub struct Pass {
+    pipeline: Pipeline,
+    bind_group: wgpu::BindGroup,
+    grid: [u32; 3],
+    /// The bind group keeps the driver's memory alive; this keeps it counted.
+    _buffers: Vec<Buffer>,
+}
+
+/// A point in the queue that can be waited for.
+pub struct Submission(wgpu::SubmissionIndex);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Every range starts at a multiple of this many bytes, whatever the adapter would allow.
+const ALIGN: u64 = 256;
+
+impl Gpu {
+    /// Opens the chosen adapter with its own limits, or with WebGPU's defaults.
+    ///
+    /// # Errors
+    /// No adapter, none that matches, or a driver that refuses the request.
+    pub fn open(options: &OpenOptions) -> Result<Self> {
+        let found = adapter::choose(adapter::candidates(&adapter::instance()), &options.device)?;
+        let available = found.adapter.limits();
+        let limits = if options.default_limits {
+            wgpu::Limits {
+                max_inter_stage_shader_variables: available
+                    .max_inter_stage_shader_variables
+                    .min(wgpu::Limits::default().max_inter_stage_shader_variables),
+                ..wgpu::Limits::default()
+            }
+        } else {
+            available
+        };
+        let wanted =
+            wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("anomem"),
+            required_features: found.adapter.features() & wanted,
+            required_limits: limits.clone(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(found.adapter.request_device(&descriptor))
+            .map_err(|e| Error::NoAdapter(format!("{}: {e}", found.report.name)))?;
+        let fault = Arc::new(Mutex::new(None));
+        let context = Arc::new(Mutex::new(String::from("start")));
+        let (slot, doing) = (fault.clone(), context.clone());
+        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| {
+            let error = typed(&e, &lock(&doing));
+            lock(&slot).get_or_insert(error);
+        }));
+        let (slot, doing) = (fault.clone(), context.clone());
+        device.set_device_lost_callback(move |reason, message| {
+            // Dropping the device also ends here; that is no fault.
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                let context = lock(&doing).clone();
+                lock(&slot).get_or_insert(Error::DeviceLost { context, message });
+            }
+        });
+        Ok(Self(Arc::new(Inner {
+            device,
+            queue,
+            report: found.report,
+            limits,
+            fault,
+            context,
+            pipelines: Mutex::default(),
+            meters: Arc::default(),
+        })))
+    }
+
+    /// What this adapter is and can do.
+    pub fn report(&self) -> &AdapterReport {
+        &self.0.report
+    }
+
+    /// Largest range of a buffer that one binding may see, in bytes, as requested.
+    pub fn max_binding(&self) -> u64 {
+        self.0.limits.max_storage_buffer_binding_size
+    }
+
+    /// Largest buffer, in bytes, as requested.
+    pub fn max_buffer(&self) -> u64 {
+        self.0.limits.max_buffer_size
+    }
+
+    /// Lanes per subgroup where that number is fixed and subgroup operations exist.
+    pub fn subgroup_size(&self) -> Option<u32> {
+        self.0.report.subgroup.and_then(|(low, high)| (low == high).then_some(low))
+    }
+
+    /// What has been created and moved so far.
+    pub fn counters(&self) -> Counters {
+        let m = &self.0.meters;
+        let get = |a: &AtomicU64| a.load(Ordering::Relaxed);
+        Counters {
+            buffers: get(&m.buffers),
+            live_bytes: get(&m.live_bytes),
+            pipelines: get(&m.pipelines),
+            bind_groups: get(&m.bind_groups),
+            readbacks: get(&m.readbacks),
+            submissions: get(&m.submissions),
+        }
+    }
+
+    /// Reports a fault that has happened since the last call, once.
+    ///
+    /// # Errors
+    /// The stored fault, naming the work that was under way.
+    pub fn check(&self) -> Result<()> {
+        lock(&self.0.fault).take().map_or(Ok(()), Err)
+    }
+
+    fn doing(&self, what: &str) {
+        let mut context = lock(&self.0.context);
+        context.clear();
+        context.push_str(what);
+    }
+
+    /// Creates a zeroed storage buffer of `size` bytes (rounded up to 256).
+    ///
+    /// # Errors
+    /// A size above the adapter's limit, or no memory left.
+    pub fn buffer(&self, label: &str, size: u64) -> Result<Buffer> {
+        let usage = wgpu::BufferUsages::STORAGE
+            | wgpu::BufferUsages::COPY_SRC
+            | wgpu::BufferUsages::COPY_DST;
+        self.create(label, size, usage)
+    }
+
+    /// Creates a uniform buffer with the given bytes.
+    ///
+    /// # Errors
+    /// No memory left.
+    pub fn uniform(&self, label: &str, bytes: &[u8]) -> Result<Buffer> {
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let buffer = self.create(label, bytes.len() as u64, usage)?;
+        self.write(&buffer, 0, bytes)?;
+        Ok(buffer)
+    }
+
+    fn create(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<Buffer> {
+        let size = size.max(1).next_multiple_of(ALIGN);
+        if size > self.0.limits.max_buffer_size {
+            return Err(Error::Limit {
+                what: format!("buffer {label}"),
+                wanted: format!("{size} bytes"),
+                limit: "max_buffer_size".into(),
+                allowed: format!("{} bytes", self.0.limits.max_buffer_size),
+            });
+        }
+        self.doing(label);
+        let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = self.0.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size,
+            usage,
+            mapped_at_creation: false,
+        });
+        if let Some(e) = pollster::block_on(scope.pop()) {
+            return Err(typed(&e, label));
+        }
+        self.check()?;
+        let meters = self.0.meters.clone();
+        meters.buffers.fetch_add(1, Ordering::Relaxed);
+        meters.live_bytes.fetch_add(size, Ordering::Relaxed);
+        Ok(Buffer(Arc::new(BufferInner { buffer, label: label.to_string(), meters })))
+    }
+
+    /// Writes bytes; they arrive before any work submitted after this call.
+    ///
+    /// # Errors
+    /// A range outside the buffer, a length that is no multiple of 4, or an earlier fault.
+    pub fn write(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
+        let end = offset + bytes.len() as u64;
+        if end > buffer.size() || !bytes.len().is_multiple_of(4) || !offset.is_multiple_of(4) {
+            return Err(Error::Internal(format!(
+                "write of bytes {offset}..{end} to {} of {} bytes",
+                buffer.label(),
+                buffer.size()
+            )));
+        }
+        self.0.queue.write_buffer(&buffer.0.buffer, offset, bytes);
+        self.check()
+    }
+
+    /// Reads bytes after all submitted work, waiting for it.
+    ///
+    /// # Errors
+    /// A range outside the buffer, or a fault of the work read from.
+    pub fn read(&self, buffer: &Buffer, offset: u64, size: u64) -> Result<Vec<u8>> {
+        if offset + size > buffer.size() || !size.is_multiple_of(4) || !offset.is_multiple_of(4) {
+            return Err(Error::Internal(format!(
+                "read of {size} bytes at {offset} from {} of {} bytes",
+                buffer.label(),
+                buffer.size()
+            )));
+        }
+        if size == 0 {
+            return Ok(Vec::new());
+        }
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = self.create("readback", size, usage)?;
+        self.0.meters.readbacks.fetch_add(1, Ordering::Relaxed);
+        let mut encoder = self.0.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(&buffer.0.buffer, offset, &staging.0.buffer, 0, size);
+        self.0.queue.submit([encoder.finish()]);
+        let slice = staging.0.buffer.slice(..size);
+        let failure = Arc::new(Mutex::new(None));
+        let slot = failure.clone();
+        slice.map_async(wgpu::MapMode::Read, move |r| *lock(&slot) = r.err());
+        self.wait_all()?;
+        let context = || format!("reading {}", buffer.label());
+        if let Some(e) = lock(&failure).take() {
+            return Err(Error::Gpu { context: context(), message: e.to_string() });
+        }
+        let view = slice
+            .get_mapped_range()
+            .map_err(|e| Error::Gpu { context: context(), message: e.to_string() })?;
+        Ok(view.to_vec())
+    }
+
+    /// Waits until everything submitted is done.
+    ///
+    /// # Errors
+    /// A fault of that work.
+    pub fn wait_all(&self) -> Result<()> {
+        self.poll(wgpu::PollType::wait_indefinitely())
+    }
+
+    /// Waits for one submission.
+    ///
+    /// # Errors
+    /// A fault of that work.
+    pub fn wait(&self, submission: Submission) -> Result<()> {
+        self.poll(wgpu::PollType::Wait {
+            submission_index: Some(submission.0),
+            timeout: Some(Duration::from_secs(600)),
+        })
+    }
+
+    fn poll(&self, kind: wgpu::PollType) -> Result<()> {
+        let polled = self.0.device.poll(kind);
+        self.check()?;
+        polled.map(|_| ()).map_err(|e| Error::Gpu {
+            context: lock(&self.0.context).clone(),
+            message: e.to_string(),
+        })
+    }
+
+    /// The pipeline of a kernel, built at the first request.
+    ///
+    /// # Errors
+    /// A shader that naga or the driver rejects.
+    pub fn pipeline(&self, kernel: &Kernel) -> Result<Pipeline> {
+        let mut cache = lock(&self.0.pipelines);
+        if let Some(found) = cache.get(&kernel.key()) {
+            return Ok(found.clone());
+        }
+        let label = kernel.shader.label();
+        let (mut module, _) = shader::module_of(kernel)?;
+        let slots = shader::slots_of(&module, &label)?;
+        shader::make_writable(&mut module);
+        let device = &self.0.device;
+        self.doing(&label);
+        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let entries: Vec<wgpu::BindGroupLayoutEntry> = slots
+            .iter()
+            .enumerate()
+            .map(|(i, slot)| wgpu::BindGroupLayoutEntry {
+                binding: i as u32,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: wgpu::BindingType::Buffer {
+                    ty: match slot {
+                        Slot::Storage(_) => wgpu::BufferBindingType::Storage { read_only: false },
+                        Slot::Uniform(_) => wgpu::BufferBindingType::Uniform,
+                    },
+                    has_dynamic_offset: false,
+                    min_binding_size: None,
+                },
+                count: None,
+            })
+            .collect();
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(&label),
+            entries: &entries,
+        });
+        let source = wgpu::ShaderSource::Naga(Cow::Owned(module));
+        let module = device
+            .create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(&label), source });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(&label),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(&label),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some(kernel.shader.stem),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                // Every kernel writes workgroup memory before it reads it.
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        if let Some(e) = pollster::block_on(scope.pop()) {
+            return Err(typed(&e, &label));
+        }
+        self.check()?;
+        self.0.meters.pipelines.fetch_add(1, Ordering::Relaxed);
+        let built = Pipeline(Arc::new(PipelineInner { pipeline, layout, slots, label }));
+        cache.insert(kernel.key(), built.clone());
+        Ok(built)
+    }
+
+    /// Binds buffers to a kernel. `storage`: range and whether the caller means it to be written,
+    /// in the shader's order; `params`: the Params range; `groups`: number of workgroups, folded
+    /// where one dimension does not hold them.
+    ///
+    /// # Errors
+    /// Bindings that differ from the shader's in number, kind or size; a grid beyond the limits.
+    pub fn pass(
+        &self,
+        pipeline: &Pipeline,
+        storage: &[(BindingRange, bool)],
+        params: &BindingRange,
+        groups: u64,
+    ) -> Result<Pass> {
+        let p = &pipeline.0;
+        let wrong = |message: String| Error::Internal(format!("{}: {message}", p.label));
+        if storage.len() + 1 != p.slots.len() {
+            return Err(wrong(format!(
+                "{} storage bindings given, the shader has {}",
+                storage.len(),
+                p.slots.len() - 1
+            )));
+        }
+        for (i, ((range, write), slot)) in storage.iter().zip(&p.slots).enumerate() {
+            if *slot != Slot::Storage(*write) {
+                return Err(wrong(format!("binding {i}: write = {write}, the shader differs")));
+            }
+            if range.size > self.max_binding() {
+                return Err(Error::Limit {
+                    what: format!("{} binding {i} of {}", p.label, range.buffer.label()),
+                    wanted: format!("{} bytes", range.size),
+                    limit: "max_storage_buffer_binding_size".into(),
+                    allowed: format!("{} bytes", self.max_binding()),
+                });
+            }
+        }
+        if p.slots.last() != Some(&Slot::Uniform(params.size as u32)) {
+            return Err(wrong(format!("Params of {} bytes, the shader differs", params.size)));
+        }
+        let ranges = storage.iter().map(|(r, _)| r).chain([params]);
+        let entries: Vec<wgpu::BindGroupEntry<'_>> = ranges
+            .enumerate()
+            .map(|(i, r)| wgpu::BindGroupEntry {
+                binding: i as u32,
+                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: &r.buffer.0.buffer,
+                    offset: r.offset,
+                    size: std::num::NonZeroU64::new(r.size),
+                }),
+            })
+            .collect();
+        self.doing(&p.label);
+        let bind_group = self.0.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&p.label),
+            layout: &p.layout,
+            entries: &entries,
+        });
+        self.0.meters.bind_groups.fetch_add(1, Ordering::Relaxed);
+        self.check()?;
+        let grid = fold(groups, self.0.limits.max_compute_workgroups_per_dimension)
+            .ok_or_else(|| wrong(format!("{groups} workgroups do not fit two dimensions")))?;
+        let buffers =
+            storage.iter().map(|(r, _)| r).chain([params]).map(|r| r.buffer.clone()).collect();
+        Ok(Pass { pipeline: pipeline.clone(), bind_group, grid, _buffers: buffers })
+    }
+
+    /// Submits the passes in order as one compute pass; does not wait.
+    ///
+    /// # Errors
+    /// An earlier fault.
+    pub fn submit(&self, label: &str, passes: &[Pass]) -> Result<Submission> {
+        self.check()?;
+        self.doing(label);
+        let mut encoder = self.0.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some(label),
+                timestamp_writes: None,
+            });
+            for p in passes {
+                encode(&mut pass, p);
+            }
+        }
+        self.0.meters.submissions.fetch_add(1, Ordering::Relaxed);
+        let index = self.0.queue.submit([encoder.finish()]);
+        self.check()?;
+        Ok(Submission(index))
+    }
+}
+
+fn encode(pass: &mut wgpu::ComputePass<'_>, p: &Pass) {
+    pass.set_pipeline(&p.pipeline.0.pipeline);
+    pass.set_bind_group(0, &p.bind_group, &[]);
+    pass.dispatch_workgroups(p.grid[0], p.grid[1], p.grid[2]);
+}
+
+/// Folds a linear number of workgroups into x and y; the shader's guard drops the surplus.
+fn fold(groups: u64, limit: u32) -> Option<[u32; 3]> {
+    let limit = u64::from(limit);
+    let y = groups.div_ceil(limit).max(1);
+    let x = groups.div_ceil(y).max(1);
+    (y <= limit).then_some([x as u32, y as u32, 1])
+}
+
+fn typed(error: &wgpu::Error, context: &str) -> Error {
+    let context = context.to_string();
+    let message = error.to_string();
+    match error {
+        wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { context, message },
+        _ => Error::Gpu { context, message },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folding_covers_every_group_with_few_to_spare() {
+        assert_eq!(fold(0, 65_535), Some([1, 1, 1]));
+        assert_eq!(fold(65_535, 65_535), Some([65_535, 1, 1]));
+        for groups in [65_536u64, 65_537, 1 << 20, 4_294_836_225] {
+            let [x, y, _] = fold(groups, 65_535).unwrap();
+            let total = u64::from(x) * u64::from(y);
+            assert!(total >= groups && total - groups < u64::from(y));
+        }
+        assert_eq!(fold(65_535 * 65_535 + 1, 65_535), None);
+    }
+}

@@ -1,0 +1,284 @@
+//! WGSL sources: imports, restated constants, and what naga says of a shader's interface.
+
+use crate::{Error, Result};
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// One `.wgsl` file of the `shaders` folder. The entry point is named as the file's stem.
+#[derive(Debug)]
+pub struct Shader {
+    /// Folder of the file and name of the operation's family.
+    pub family: &'static str,
+    /// File name without extension.
+    pub stem: &'static str,
+    /// The file's text.
+    pub source: &'static str,
+    /// The Params struct's fields on the Rust side, in order.
+    pub params: &'static [Field],
+}
+
+/// One field of a Params struct.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// Name, the same in WGSL and Rust.
+    pub name: &'static str,
+    /// Type.
+    pub scalar: Scalar,
+    /// Offset from the start of the struct, in bytes.
+    pub offset: usize,
+}
+
+/// Type of a Params field. Only scalars: vectors would bring alignment rules along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scalar {
+    /// WGSL `u32`.
+    U32,
+    /// WGSL `i32`.
+    I32,
+    /// WGSL `f32`.
+    F32,
+}
+
+/// Links a Rust type to its WGSL scalar, for the `params!` macro.
+pub(crate) trait AsScalar {
+    const SCALAR: Scalar;
+}
+impl AsScalar for u32 {
+    const SCALAR: Scalar = Scalar::U32;
+}
+impl AsScalar for i32 {
+    const SCALAR: Scalar = Scalar::I32;
+}
+impl AsScalar for f32 {
+    const SCALAR: Scalar = Scalar::F32;
+}
+
+/// Declares a shader's Params: a `repr(C)` struct and the list of its fields, which a contract test
+/// compares with the struct that naga finds in the shader.
+macro_rules! params {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($field:ident : $ty:ty),+ $(,)? }) => {
+        $(#[$meta])*
+        #[repr(C)]
+        #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+        $vis struct $name { $(
+            #[doc = concat!("The shader's `", stringify!($field), "`.")]
+            pub $field: $ty
+        ),+ }
+        impl $name {
+            /// Names, types and offsets, compared with the shader's struct by a contract test.
+            pub const FIELDS: &'static [$crate::gpu::Field] = &[$($crate::gpu::Field {
+                name: stringify!($field),
+                scalar: <$ty as $crate::gpu::AsScalar>::SCALAR,
+                offset: std::mem::offset_of!($name, $field),
+            }),+];
+        }
+    };
+}
+pub(crate) use params;
+
+/// `shader!("family", "stem", Params)`: the file `shaders/family/stem.wgsl`.
+macro_rules! shader {
+    ($family:literal, $stem:literal, $params:ty) => {
+        $crate::gpu::Shader {
+            family: $family,
+            stem: $stem,
+            source: include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/shaders/",
+                $family,
+                "/",
+                $stem,
+                ".wgsl"
+            )),
+            params: <$params>::FIELDS,
+        }
+    };
+}
+pub(crate) use shader;
+
+/// The files of `shaders/common`, the only ones that can be imported.
+const COMMON: &[(&str, &str)] = &[
+    ("grid", include_str!("../../shaders/common/grid.wgsl")),
+    ("numeric", include_str!("../../shaders/common/numeric.wgsl")),
+    ("reduce", include_str!("../../shaders/common/reduce.wgsl")),
+    ("rng", include_str!("../../shaders/common/rng.wgsl")),
+];
+
+impl Shader {
+    /// `family.stem`, the label of its pipelines and its name in profiles.
+    pub fn label(&self) -> String {
+        format!("{}.{}", self.family, self.stem)
+    }
+
+    /// The text with imports resolved and constants restated.
+    ///
+    /// `consts` gives other values to `const NAME: u32 = …;` lines of the file: tile and workgroup
+    /// sizes. (`override` cannot size the arrays that hold register tiles.)
+    ///
+    /// # Errors
+    /// An import that does not exist, or a constant that the file does not declare.
+    pub fn text(&self, consts: &[(&str, u32)]) -> Result<String> {
+        let mut out = String::new();
+        let mut done = HashSet::new();
+        for line in self.source.lines() {
+            match line.trim().strip_prefix("#import ") {
+                Some(name) if done.insert(name.trim()) => {
+                    let name = name.trim();
+                    let text =
+                        COMMON.iter().find(|(n, _)| *n == name).map(|(_, t)| *t).ok_or_else(
+                            || Error::Internal(format!("{}: no common/{name}.wgsl", self.label())),
+                        )?;
+                    out.push_str(text);
+                }
+                Some(_) => {}
+                None => out.push_str(line),
+            }
+            out.push('\n');
+        }
+        for (name, value) in consts {
+            let head = format!("const {name}: u32 = ");
+            let start = out
+                .find(&head)
+                .ok_or_else(|| Error::Internal(format!("{}: no line `{head}…;`", self.label())))?
+                + head.len();
+            let end = start
+                + out[start..].find(';').ok_or_else(|| {
+                    Error::Internal(format!("{}: `{head}` lacks its `;`", self.label()))
+                })?;
+            out.replace_range(start..end, &format!("{value}u"));
+        }
+        Ok(out)
+    }
+}
+
+/// A shader with its constants: what a pipeline is built from.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    /// The file.
+    pub shader: &'static Shader,
+    /// Values that replace the file's `const NAME: u32` lines.
+    pub consts: Cow<'static, [(&'static str, u32)]>,
+}
+
+impl Kernel {
+    /// The shader as its file says.
+    pub const fn new(shader: &'static Shader) -> Self {
+        Self { shader, consts: Cow::Borrowed(&[]) }
+    }
+
+    /// The shader with other constants.
+    pub fn with(shader: &'static Shader, consts: &[(&'static str, u32)]) -> Self {
+        Self { shader, consts: Cow::Owned(consts.to_vec()) }
+    }
+
+    pub(super) fn key(&self) -> (usize, Cow<'static, [(&'static str, u32)]>) {
+        (std::ptr::from_ref(self.shader) as usize, self.consts.clone())
+    }
+}
+
+/// How a shader declares one binding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// A storage buffer; `true` if the shader writes it.
+    Storage(bool),
+    /// The Params uniform, with its size in bytes.
+    Uniform(u32),
+}
+
+/// Parses and validates the text of a kernel.
+///
+/// # Errors
+/// The label, the line and naga's words.
+pub fn module_of(kernel: &Kernel) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
+    let label = kernel.shader.label();
+    let text = kernel.shader.text(&kernel.consts)?;
+    let fail = |message: String| Error::Internal(format!("shader {label}: {message}"));
+    let module = naga::front::wgsl::parse_str(&text).map_err(|e| fail(e.emit_to_string(&text)))?;
+    let info = naga::valid::Validator::new(
+        naga::valid::ValidationFlags::all(),
+        naga::valid::Capabilities::SUBGROUP | naga::valid::Capabilities::SHADER_FLOAT16,
+    )
+    .validate(&module)
+    .map_err(|e| fail(e.emit_to_string(&text)))?;
+    Ok((module, info))
+}
+
+/// Bindings of a module in order, checked: group 0, numbered from 0 without a gap, storage first,
+/// then the one uniform.
+pub(super) fn slots_of(module: &naga::Module, label: &str) -> Result<Vec<Slot>> {
+    let mut found: Vec<(u32, Slot)> = Vec::new();
+    for (_, var) in module.global_variables.iter() {
+        let Some(binding) = &var.binding else { continue };
+        let slot = match var.space {
+            naga::AddressSpace::Storage { access } => {
+                Slot::Storage(access.contains(naga::StorageAccess::STORE))
+            }
+            naga::AddressSpace::Uniform => {
+                let inner = &module.types[var.ty].inner;
+                Slot::Uniform(inner.size(module.to_ctx()))
+            }
+            _ => return Err(Error::Internal(format!("{label}: unexpected kind of binding"))),
+        };
+        found.push((binding.binding, slot));
+    }
+    found.sort_by_key(|(b, _)| *b);
+    let ok = found.iter().enumerate().all(|(i, (b, slot))| {
+        i as u32 == *b && matches!(slot, Slot::Uniform(_)) == (i + 1 == found.len())
+    });
+    if !ok {
+        return Err(Error::Internal(format!(
+            "{label}: bindings must be numbered from 0, storage first, Params last"
+        )));
+    }
+    Ok(found.into_iter().map(|(_, s)| s).collect())
+}
+
+/// The fields of the Params struct as the shader declares them, and whether each storage binding is
+/// written.
+///
+/// # Errors
+/// A shader that naga rejects, or whose bindings are out of order.
+pub fn layout_of(shader: &'static Shader) -> Result<(Vec<(String, Scalar, usize)>, Vec<bool>)> {
+    let (module, _) = module_of(&Kernel::new(shader))?;
+    let slots = slots_of(&module, &shader.label())?;
+    let mut fields = Vec::new();
+    for (_, var) in module.global_variables.iter() {
+        if var.space != naga::AddressSpace::Uniform {
+            continue;
+        }
+        let naga::TypeInner::Struct { members, .. } = &module.types[var.ty].inner else {
+            return Err(Error::Internal(format!("{}: Params is no struct", shader.label())));
+        };
+        for m in members {
+            let scalar = match module.types[m.ty].inner {
+                naga::TypeInner::Scalar(naga::Scalar::U32) => Scalar::U32,
+                naga::TypeInner::Scalar(naga::Scalar::I32) => Scalar::I32,
+                naga::TypeInner::Scalar(naga::Scalar::F32) => Scalar::F32,
+                _ => {
+                    return Err(Error::Internal(format!(
+                        "{}: Params.{} is no u32, i32 or f32",
+                        shader.label(),
+                        m.name.as_deref().unwrap_or("?")
+                    )));
+                }
+            };
+            fields.push((m.name.clone().unwrap_or_default(), scalar, m.offset as usize));
+        }
+    }
+    let writes = slots.iter().filter_map(|s| match s {
+        Slot::Storage(w) => Some(*w),
+        Slot::Uniform(_) => None,
+    });
+    Ok((fields, writes.collect()))
+}
+
+/// Declares every storage binding as writable, so that one arena buffer may be bound several times
+/// in one dispatch: wgpu refuses a buffer that is bound both read-only and writable, even for ranges
+/// that do not touch. What a shader may write was validated before.
+pub(super) fn make_writable(module: &mut naga::Module) {
+    for (_, var) in module.global_variables.iter_mut() {
+        if let naga::AddressSpace::Storage { access } = &mut var.space {
+            *access |= naga::StorageAccess::LOAD | naga::StorageAccess::STORE;
+        }
+    }
+}
