@@ -44,7 +44,7 @@ fn every_shader_file_is_registered() {
 #[test]
 fn params_agree_between_rust_and_wgsl() {
     for shader in shaders() {
-        let (fields, _) = layout_of(shader).unwrap();
+        let fields = layout_of(shader).unwrap();
         let rust: Vec<_> =
             shader.params.iter().map(|f| (f.name.to_string(), f.scalar, f.offset)).collect();
         assert_eq!(rust, fields, "{}", shader.label());

@@ -67,7 +67,7 @@ mod tests {
         reject("wrong value", &changed(34, values[34] + 1e-5));
         reject("NaN", &changed(7, f32::NAN));
         reject("infinity", &changed(0, f32::INFINITY));
-        reject("unwritten", &vec![f32::from_bits(u32::MAX); 35]);
+        reject("unwritten", &[f32::from_bits(u32::MAX); 35]);
         reject("zeros", &[0.0; 35]);
         reject("shorter", &values[..34]);
         reject("sign", &values.iter().map(|v| -v).collect::<Vec<_>>());

@@ -49,8 +49,7 @@ pub fn run(
     let values: Vec<Value> = vars.iter().map(|v| tape.variable(&store, *v)).collect();
     let output = record(&mut tape, &values)?;
     let seed_slab = store.slab("seed");
-    let seed_var =
-        store.declare(seed_slab, "seed", &tape.shape(output).to_vec(), Element::F32, false)?;
+    let seed_var = store.declare(seed_slab, "seed", tape.shape(output), Element::F32, false)?;
     let seed_value = tape.variable(&store, seed_var);
     let gradients = tape.backward(output, seed_value)?;
     let grads: Vec<Value> = vars.iter().map(|v| gradients.get(*v).unwrap()).collect();

@@ -233,14 +233,13 @@ pub(super) fn slots_of(module: &naga::Module, label: &str) -> Result<Vec<Slot>> 
     Ok(found.into_iter().map(|(_, s)| s).collect())
 }
 
-/// The fields of the Params struct as the shader declares them, and whether each storage binding is
-/// written.
+/// Name, type and offset of each field of the Params struct, as the shader declares them.
 ///
 /// # Errors
 /// A shader that naga rejects, or whose bindings are out of order.
-pub fn layout_of(shader: &'static Shader) -> Result<(Vec<(String, Scalar, usize)>, Vec<bool>)> {
+pub fn layout_of(shader: &'static Shader) -> Result<Vec<(String, Scalar, usize)>> {
     let (module, _) = module_of(&Kernel::new(shader))?;
-    let slots = slots_of(&module, &shader.label())?;
+    slots_of(&module, &shader.label())?;
     let mut fields = Vec::new();
     for (_, var) in module.global_variables.iter() {
         if var.space != naga::AddressSpace::Uniform {
@@ -265,11 +264,7 @@ pub fn layout_of(shader: &'static Shader) -> Result<(Vec<(String, Scalar, usize)
             fields.push((m.name.clone().unwrap_or_default(), scalar, m.offset as usize));
         }
     }
-    let writes = slots.iter().filter_map(|s| match s {
-        Slot::Storage(w) => Some(*w),
-        Slot::Uniform(_) => None,
-    });
-    Ok((fields, writes.collect()))
+    Ok(fields)
 }
 
 /// Declares every storage binding as writable, so that one arena buffer may be bound several times
