@@ -2,6 +2,7 @@
 
 use crate::harness::{fill, gpu};
 use anomem::autograd::{Element, Plan, PlanOptions, Tape, Value};
+use anomem::gpu::Variant;
 use anomem::ops::{activation::relu, add::add};
 use anomem::tensor::{Store, VarId};
 
@@ -9,7 +10,7 @@ fn chain(length: usize, len: usize) -> (Store, VarId, Tape, Value) {
     let mut store = Store::new();
     let slab = store.slab("inputs");
     let x = store.declare(slab, "x", &[len], Element::F32, true).unwrap();
-    let mut tape = Tape::new();
+    let mut tape = Tape::new(Variant::Simple);
     let mut v = tape.variable(&store, x);
     for _ in 0..length {
         v = relu(&mut tape, v).unwrap();

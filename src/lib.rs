@@ -5,7 +5,10 @@
 
 mod error;
 pub use error::{Error, Result};
+pub mod anomem;
 pub mod autograd;
+pub mod data;
 pub mod gpu;
 pub mod ops;
+pub mod report;
 pub mod tensor;

@@ -1,5 +1,5 @@
 use anomem::autograd::{Element, Plan, PlanOptions, Tape, Value};
-use anomem::gpu::{Gpu, OpenOptions};
+use anomem::gpu::{Gpu, OpenOptions, Variant};
 use anomem::tensor::{Store, VarId};
 use std::sync::OnceLock;
 
@@ -29,41 +29,114 @@ pub fn gpu(default_limits: bool) -> Option<&'static Gpu> {
     .as_ref()
 }
 
-/// Runs what `record` puts on a tape over trainable inputs, then the backward pass from random
-/// `seed`; returns the output and the gradient of each input. Every byte that the kernels shall
-/// write is NaN before.
+/// Every kernel variant that this adapter can run.
+pub fn variants(gpu: &Gpu) -> Vec<Variant> {
+    let mut list = vec![Variant::Simple, Variant::Tiled];
+    list.extend(match gpu.report().subgroup {
+        Some((lanes @ (4 | 8), high)) if lanes == high => Some(Variant::Subgroup { lanes }),
+        _ => None,
+    });
+    list
+}
+
+/// One input of a recorded operation.
+pub enum Input<'a> {
+    /// Gradient wanted.
+    Trainable(&'a [usize], &'a [f32]),
+    /// No gradient wanted.
+    Constant(&'a [usize], &'a [f32]),
+    /// Indices, counters, packed bytes.
+    Integers(&'a [usize], &'a [u32]),
+}
+
+/// What a run gave.
+pub struct Outcome {
+    /// Each output, as bits for what is not f32.
+    pub outputs: Vec<Vec<f32>>,
+    /// The gradient of each input; empty for those that want none.
+    pub grads: Vec<Vec<f32>>,
+    /// Each input after the run, for operations that write variables.
+    pub inputs: Vec<Vec<f32>>,
+}
+
+/// Records, runs forward, and backward from `seeds`: one per output, empty for outputs without a
+/// gradient. Every byte that the kernels shall write is NaN before.
+pub fn run_case(
+    gpu: &Gpu,
+    variant: Variant,
+    inputs: &[Input<'_>],
+    seeds: &[&[f32]],
+    record: impl Fn(&mut Tape, &[Value]) -> anomem::Result<Vec<Value>>,
+) -> anomem::Result<Outcome> {
+    let mut store = Store::new();
+    let slab = store.slab("inputs");
+    let mut vars: Vec<VarId> = Vec::new();
+    for (i, input) in inputs.iter().enumerate() {
+        let (shape, element, trainable) = match input {
+            Input::Trainable(shape, _) => (shape, Element::F32, true),
+            Input::Constant(shape, _) => (shape, Element::F32, false),
+            Input::Integers(shape, _) => (shape, Element::U32, false),
+        };
+        vars.push(store.declare(slab, &format!("x{i}"), shape, element, trainable)?);
+    }
+    let mut tape = Tape::new(variant);
+    let values: Vec<Value> = vars.iter().map(|v| tape.variable(&store, *v)).collect();
+    let outputs = record(&mut tape, &values)?;
+    assert_eq!(outputs.len(), seeds.len(), "one seed per output");
+    let seed_slab = store.slab("seeds");
+    let mut pairs = Vec::new();
+    let mut seed_vars = Vec::new();
+    for (i, (output, seed)) in outputs.iter().zip(seeds).enumerate() {
+        if !seed.is_empty() {
+            let shape = tape.shape(*output).to_vec();
+            let var = store.declare(seed_slab, &format!("seed{i}"), &shape, Element::F32, false)?;
+            pairs.push((*output, tape.variable(&store, var)));
+            seed_vars.push((var, *seed));
+        }
+    }
+    let gradients = tape.backward(&pairs)?;
+    let grads: Vec<Option<Value>> = vars.iter().map(|v| gradients.get(*v)).collect();
+    for (input, grad) in inputs.iter().zip(&grads) {
+        let wanted = matches!(input, Input::Trainable(..)) && !pairs.is_empty();
+        assert_eq!(grad.is_some(), wanted, "gradients go to trainable inputs and no others");
+    }
+    outputs.iter().chain(grads.iter().flatten()).for_each(|v| tape.keep(*v));
+    store.allocate(gpu)?;
+    for (var, input) in vars.iter().zip(inputs) {
+        match input {
+            Input::Trainable(_, data) | Input::Constant(_, data) => {
+                store.upload(gpu, *var, data)?;
+            }
+            Input::Integers(_, data) => store.upload(gpu, *var, data)?,
+        }
+    }
+    for (var, seed) in seed_vars {
+        store.upload(gpu, var, seed)?;
+    }
+    let options = PlanOptions { label: "test".into(), ..Default::default() };
+    let plan = Plan::compile(gpu, &tape, &store, &options)?;
+    plan.poison(gpu)?;
+    plan.run(gpu)?;
+    Ok(Outcome {
+        outputs: outputs.iter().map(|v| plan.read(gpu, *v)).collect::<Result<_, _>>()?,
+        grads: grads
+            .iter()
+            .map(|g| g.map_or(Ok(Vec::new()), |g| plan.read(gpu, g)))
+            .collect::<Result<_, _>>()?,
+        inputs: vars.iter().map(|v| store.download(gpu, *v)).collect::<Result<_, _>>()?,
+    })
+}
+
+/// [`run_case`] for one output, trainable inputs and the simple kernels: output and gradients.
 pub fn run(
     gpu: &Gpu,
     inputs: &[(&[usize], &[f32])],
     seed: &[f32],
     record: impl Fn(&mut Tape, &[Value]) -> anomem::Result<Value>,
 ) -> anomem::Result<(Vec<f32>, Vec<Vec<f32>>)> {
-    let mut store = Store::new();
-    let slab = store.slab("inputs");
-    let vars: Vec<VarId> = inputs
-        .iter()
-        .enumerate()
-        .map(|(i, (shape, _))| store.declare(slab, &format!("x{i}"), shape, Element::F32, true))
-        .collect::<Result<_, _>>()?;
-    let mut tape = Tape::new();
-    let values: Vec<Value> = vars.iter().map(|v| tape.variable(&store, *v)).collect();
-    let output = record(&mut tape, &values)?;
-    let seed_slab = store.slab("seed");
-    let seed_var = store.declare(seed_slab, "seed", tape.shape(output), Element::F32, false)?;
-    let seed_value = tape.variable(&store, seed_var);
-    let gradients = tape.backward(output, seed_value)?;
-    let grads: Vec<Value> = vars.iter().map(|v| gradients.get(*v).unwrap()).collect();
-    tape.keep(output);
-    grads.iter().for_each(|g| tape.keep(*g));
-    store.allocate(gpu)?;
-    for (var, (_, data)) in vars.iter().zip(inputs) {
-        store.upload(gpu, *var, data)?;
-    }
-    store.upload(gpu, seed_var, seed)?;
-    let options = PlanOptions { label: "test".into(), ..Default::default() };
-    let plan = Plan::compile(gpu, &tape, &store, &options)?;
-    plan.poison(gpu)?;
-    plan.run(gpu)?;
-    let value = plan.read(gpu, output)?;
-    Ok((value, grads.iter().map(|g| plan.read(gpu, *g)).collect::<Result<_, _>>()?))
+    let inputs: Vec<Input<'_>> =
+        inputs.iter().map(|(shape, data)| Input::Trainable(shape, data)).collect();
+    let record = |t: &mut Tape, v: &[Value]| Ok(vec![record(t, v)?]);
+    let mut outcome = run_case(gpu, Variant::Simple, &inputs, &[seed], record)?;
+    Ok((outcome.outputs.swap_remove(0), outcome.grads))
 }

@@ -1,6 +1,6 @@
 //! Recording: values, dispatches and gradient rules. Nothing here touches a GPU.
 
-use crate::gpu::Kernel;
+use crate::gpu::{Kernel, Variant};
 use crate::ops;
 pub use crate::tensor::Element;
 use crate::tensor::{Store, VarId};
@@ -59,12 +59,12 @@ impl Dispatch {
     }
 }
 
-/// Records the gradients of a rule's inputs, given those of its output; `None` where an input needs
-/// none.
-type Rule = Box<dyn FnOnce(&mut Tape, Value, &[bool]) -> Result<Vec<Option<Value>>>>;
+/// Records the gradients of a rule's inputs, given those of its outputs (`None` for an output that
+/// the loss does not depend on); `None` where an input needs none.
+type Rule = Box<dyn FnOnce(&mut Tape, &[Option<Value>], &[bool]) -> Result<Vec<Option<Value>>>>;
 
 struct Node {
-    output: Value,
+    outputs: Vec<Value>,
     inputs: Vec<Value>,
     rule: Rule,
 }
@@ -81,8 +81,8 @@ impl Gradients {
 }
 
 /// The record of one step.
-#[derive(Default)]
 pub struct Tape {
+    variant: Variant,
     pub(super) values: Vec<ValueInfo>,
     pub(super) dispatches: Vec<Dispatch>,
     pub(super) kept: Vec<Value>,
@@ -91,9 +91,21 @@ pub struct Tape {
 }
 
 impl Tape {
-    /// An empty tape.
-    pub fn new() -> Self {
-        Self::default()
+    /// An empty tape, for adapters that run the given kernels.
+    pub fn new(variant: Variant) -> Self {
+        Self {
+            variant,
+            values: Vec::new(),
+            dispatches: Vec::new(),
+            kept: Vec::new(),
+            nodes: Vec::new(),
+            variables: HashMap::new(),
+        }
+    }
+
+    /// Which of a family's kernels to record.
+    pub fn variant(&self) -> Variant {
+        self.variant
     }
 
     /// The value of a variable of the store.
@@ -188,16 +200,32 @@ impl Tape {
         self.dispatches.push(dispatch);
     }
 
-    /// Says how the gradient of `output` becomes gradients of `inputs`.
+    /// Says how the gradient of `output` becomes gradients of `inputs`. The rule is told which
+    /// inputs need one.
     pub fn rule(
         &mut self,
         output: Value,
         inputs: &[Value],
         rule: impl FnOnce(&mut Self, Value, &[bool]) -> Result<Vec<Option<Value>>> + 'static,
     ) {
+        self.rule_of_many(&[output], inputs, |tape, grads, needs| match grads {
+            [Some(grad)] => rule(tape, *grad, needs),
+            _ => Ok(vec![None; needs.len()]),
+        });
+    }
+
+    /// [`Self::rule`] for an operation with several outputs, not all of which the loss need depend
+    /// on.
+    pub fn rule_of_many(
+        &mut self,
+        outputs: &[Value],
+        inputs: &[Value],
+        rule: impl FnOnce(&mut Self, &[Option<Value>], &[bool]) -> Result<Vec<Option<Value>>> + 'static,
+    ) {
         if inputs.iter().any(|v| self.needs_grad(*v)) {
-            self.values[output.0].needs_grad = true;
-            self.nodes.push(Node { output, inputs: inputs.to_vec(), rule: Box::new(rule) });
+            outputs.iter().for_each(|v| self.values[v.0].needs_grad = true);
+            let (outputs, inputs) = (outputs.to_vec(), inputs.to_vec());
+            self.nodes.push(Node { outputs, inputs, rule: Box::new(rule) });
         }
     }
 
@@ -206,22 +234,57 @@ impl Tape {
         self.kept.push(v);
     }
 
-    /// Appends the backward pass. `seed` is the gradient of the loss with respect to `output`.
+    /// Lets a temporary live in a variable of the same shape, so that it outlives the step: a
+    /// gradient in the flat slab that the optimiser walks.
     ///
     /// # Errors
-    /// A seed of another shape.
-    pub fn backward(&mut self, output: Value, seed: Value) -> Result<Gradients> {
-        if self.shape(output) != self.shape(seed) {
+    /// Another shape, or a value that is not a temporary.
+    pub fn place(&mut self, v: Value, store: &Store, id: VarId) -> Result<()> {
+        let (root, variable) = (self.root(v), store.variable(id));
+        if self.len(v) != variable.len() || self.info(root).place != Place::Temporary {
             return Err(Error::shape(
-                "backward",
-                format!("output {:?}, seed {:?}", self.shape(output), self.shape(seed)),
+                "place",
+                format!(
+                    "{} {:?} into {} {:?}: expected a temporary of that size",
+                    self.info(v).name,
+                    self.shape(v),
+                    variable.name,
+                    variable.shape
+                ),
             ));
         }
-        let mut grads: HashMap<Value, Value> = HashMap::from([(output, seed)]);
+        self.values[root.0].place = Place::Variable(id);
+        Ok(())
+    }
+
+    /// Appends the backward pass. Each pair is an output and the gradient of the loss with respect
+    /// to it; the loss is the sum over the pairs.
+    ///
+    /// # Errors
+    /// A seed of another shape than its output.
+    pub fn backward(&mut self, outputs: &[(Value, Value)]) -> Result<Gradients> {
+        let mut grads: HashMap<Value, Value> = HashMap::new();
+        for &(output, seed) in outputs {
+            if self.shape(output) != self.shape(seed) {
+                return Err(Error::shape(
+                    "backward",
+                    format!("output {:?}, seed {:?}", self.shape(output), self.shape(seed)),
+                ));
+            }
+            let sum = match grads.get(&output) {
+                Some(before) => ops::add::add(self, *before, seed)?,
+                None => seed,
+            };
+            grads.insert(output, sum);
+        }
         for node in std::mem::take(&mut self.nodes).into_iter().rev() {
-            let Some(grad) = grads.remove(&node.output) else { continue };
+            let of_outputs: Vec<Option<Value>> =
+                node.outputs.iter().map(|v| grads.remove(v)).collect();
+            if of_outputs.iter().all(Option::is_none) {
+                continue;
+            }
             let needs: Vec<bool> = node.inputs.iter().map(|v| self.needs_grad(*v)).collect();
-            let parts = (node.rule)(self, grad, &needs)?;
+            let parts = (node.rule)(self, &of_outputs, &needs)?;
             for ((input, part), need) in node.inputs.iter().zip(parts).zip(needs) {
                 let Some(part) = part.filter(|_| need) else { continue };
                 let sum = match grads.get(input) {

@@ -26,6 +26,37 @@ impl fmt::Display for AdapterClass {
     }
 }
 
+/// Which of a family's kernels run, where it has more than one: a pure function of the adapter.
+///
+/// Each is held to the same references. A family that lacks a variant uses its simple kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Variant {
+    /// One invocation per output element: the rung below, and the oracle of the others.
+    Simple,
+    /// Tiles in workgroup memory and registers, for discrete and integrated GPUs.
+    Tiled,
+    /// Register tiles fed by subgroup broadcasts, without barriers or workgroup memory: software
+    /// drivers, where each of those costs more than the arithmetic.
+    Subgroup {
+        /// Lanes per subgroup.
+        lanes: u32,
+    },
+}
+
+impl AdapterReport {
+    /// The kernels to use on this adapter.
+    pub fn variant(&self) -> Variant {
+        match (self.class, self.subgroup) {
+            (AdapterClass::Software, Some((lanes @ (4 | 8), high))) if lanes == high => {
+                Variant::Subgroup { lanes }
+            }
+            (AdapterClass::Software, _) => Variant::Simple,
+            (AdapterClass::Discrete | AdapterClass::Integrated, _) => Variant::Tiled,
+        }
+    }
+}
+
 /// Which adapter to use: `--device INDEX|NAME|software`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum DeviceSelector {

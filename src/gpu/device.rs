@@ -203,11 +203,6 @@ impl Gpu {
         self.0.limits.max_buffer_size
     }
 
-    /// Lanes per subgroup where that number is fixed and subgroup operations exist.
-    pub fn subgroup_size(&self) -> Option<u32> {
-        self.0.report.subgroup.and_then(|(low, high)| (low == high).then_some(low))
-    }
-
     /// What has been created and moved so far.
     pub fn counters(&self) -> Counters {
         let m = &self.0.meters;

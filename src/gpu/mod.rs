@@ -5,7 +5,7 @@ mod adapter;
 mod device;
 mod shader;
 
-pub use adapter::{AdapterClass, AdapterReport, DeviceSelector, list_adapters};
+pub use adapter::{AdapterClass, AdapterReport, DeviceSelector, Variant, list_adapters};
 pub use device::{BindingRange, Buffer, Counters, Gpu, OpenOptions, Pass, Pipeline, Submission};
 pub use shader::{Field, Kernel, Scalar, Shader, layout_of, module_of};
 

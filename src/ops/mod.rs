@@ -20,5 +20,9 @@ fn groups_for(len: usize) -> u64 {
 
 /// Every shader of every family, for the contract tests.
 pub fn shaders() -> Vec<&'static Shader> {
-    [add::SHADERS, activation::SHADERS].concat()
+    [
+        activation::SHADERS, //
+        add::SHADERS,
+    ]
+    .concat()
 }

@@ -1,0 +1,265 @@
+//! Which images there are, which are for training, and which are anomalous.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::spec::{DataSpec, Format};
+use super::{binary, folder};
+use crate::{Error, Result};
+
+/// The part of a set that a sample belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// Seen in training.
+    Train,
+    /// Held out.
+    Test,
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        })
+    }
+}
+
+/// How the images of a set are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// `train/good`, `test/<kind>`, `ground_truth/<kind>`.
+    MvtecAd,
+    /// `train/<class>` and `test/<class>`.
+    ClassFolders,
+    /// `<class>/` only. Every fifth image of the normal class, in name order, is held out.
+    ClassFoldersUnsplit,
+    /// Images with neither kinds nor splits; all are normal.
+    PlainImages,
+    /// CIFAR-10 binary files.
+    Cifar10,
+    /// CIFAR-100 binary files.
+    Cifar100,
+    /// MNIST-like idx files.
+    Idx,
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MvtecAd => "MVTec AD layout",
+            Self::ClassFolders => "class folders, split into train and test",
+            Self::ClassFoldersUnsplit => "class folders without a split",
+            Self::PlainImages => "plain images, all normal",
+            Self::Cifar10 => "CIFAR-10",
+            Self::Cifar100 => "CIFAR-100",
+            Self::Idx => "idx files",
+        })
+    }
+}
+
+impl Layout {
+    /// Whether someone has to say which class is normal.
+    pub fn needs_normal_class(self) -> bool {
+        !matches!(self, Self::MvtecAd | Self::PlainImages)
+    }
+}
+
+/// Where the pixels of a sample are.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// An image file.
+    File(PathBuf),
+    /// Record `index` of a binary file.
+    Record {
+        /// The file, in memory.
+        records: Arc<binary::Records>,
+        /// Which record, from 0.
+        index: usize,
+    },
+}
+
+/// One image of a set.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// Unique within the set: the path below its folder with `/` separators, or `file#record`.
+    pub name: String,
+    /// Where its pixels are.
+    pub source: Source,
+    /// Training or test.
+    pub split: Split,
+    /// `good`, the kind of defect, or the class.
+    pub kind: String,
+    /// Whether it is anomalous; always false in training.
+    pub anomalous: bool,
+    /// The mask of its defect, where there is one.
+    pub mask: Option<PathBuf>,
+}
+
+/// Which class of a class set is normal. Sets that mark their good images need neither.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DatasetOptions {
+    /// The class that is normal, by name or by number (from 0, in the order of the set).
+    pub normal_class: Option<String>,
+    /// CIFAR-100: the super-class that is normal, instead of `normal_class`.
+    pub superclass: Option<String>,
+}
+
+/// The images of a set, in a fixed order, split for anomaly detection.
+///
+/// `train` holds normal images only; `test` holds every test image. In a class set `train` is the
+/// normal class of the training split, and every other class of the test split is anomalous.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// Where it was read from.
+    pub spec: DataSpec,
+    /// How it is laid out.
+    pub layout: Layout,
+    /// Normal images to learn from.
+    pub train: Vec<Sample>,
+    /// Images to be judged.
+    pub test: Vec<Sample>,
+}
+
+/// Everything found at a [`DataSpec`], before anyone has said what is normal.
+#[derive(Debug, Clone)]
+pub struct Index {
+    /// How the set is laid out.
+    pub layout: Layout,
+    /// All images, by split and name. `anomalous` is final except where the layout
+    /// [needs a normal class](Layout::needs_normal_class).
+    pub samples: Vec<Sample>,
+    /// The classes of a class set, in the order of the set; empty otherwise.
+    pub classes: Vec<String>,
+    /// CIFAR-100: super-class names and the super-class of each sample.
+    pub superclasses: Option<(Vec<String>, Vec<u8>)>,
+    /// Mask files that belong to no image.
+    pub orphan_masks: Vec<PathBuf>,
+    /// How many files were passed over because of their extension.
+    pub ignored: usize,
+}
+
+impl Index {
+    /// Finds the images of `spec`; decodes none.
+    ///
+    /// # Errors
+    /// The folder is missing or unreadable, holds no image, mixes layouts, or a binary file has a
+    /// wrong size or header.
+    pub fn scan(spec: &DataSpec) -> Result<Self> {
+        let dir = &spec.dir;
+        if !dir.is_dir() {
+            let message =
+                if dir.exists() { "is a file; expected a folder" } else { "no such folder" };
+            return Err(Error::file(dir, message));
+        }
+        let index = match spec.format {
+            Format::Folder => folder::scan(dir),
+            Format::Plain => folder::scan_plain(dir),
+            Format::Cifar10 => binary::scan_cifar10(dir),
+            Format::Cifar100 => binary::scan_cifar100(dir),
+            Format::Idx => binary::scan_idx(dir),
+        }?;
+        if index.samples.is_empty() {
+            return Err(no_images(dir, index.ignored));
+        }
+        Ok(index)
+    }
+
+    /// Marks every sample normal or anomalous by its class, or by its super-class.
+    fn label(&mut self, options: &DatasetOptions) -> Result<()> {
+        let usage = |message: String| Err(Error::Usage(message));
+        match (&options.normal_class, &options.superclass, &self.superclasses) {
+            (Some(_), Some(_), _) => usage("give a normal class or a super-class, not both".into()),
+            (_, Some(_), None) => {
+                usage(format!("{}: only CIFAR-100 has super-classes", self.layout))
+            }
+            (None, Some(wanted), Some((names, of_sample))) => {
+                let normal = find_class(names, wanted, "super-class")?;
+                for (sample, &class) in self.samples.iter_mut().zip(of_sample) {
+                    sample.anomalous = usize::from(class) != normal;
+                    sample.kind.clone_from(&names[usize::from(class)]);
+                }
+                Ok(())
+            }
+            (Some(wanted), None, _) if self.layout.needs_normal_class() => {
+                let normal = &self.classes[find_class(&self.classes, wanted, "class")?];
+                for sample in &mut self.samples {
+                    sample.anomalous = sample.kind != *normal;
+                }
+                Ok(())
+            }
+            (Some(_), None, _) => {
+                usage(format!("a normal class was given, but there are none: {}", self.layout))
+            }
+            (None, None, _) if self.layout.needs_normal_class() => usage(format!(
+                "this set has {} classes: say which one is normal (one of {})",
+                self.classes.len(),
+                list(&self.classes)
+            )),
+            (None, None, _) => Ok(()),
+        }
+    }
+}
+
+impl Dataset {
+    /// Finds the images of `spec` and labels them; decodes none.
+    ///
+    /// # Errors
+    /// Those of [`Index::scan`]; [`Error::Usage`] when the normal class is missing, unknown or not
+    /// wanted.
+    pub fn open(spec: &DataSpec, options: &DatasetOptions) -> Result<Self> {
+        let mut index = Index::scan(spec)?;
+        index.label(options)?;
+        if index.layout == Layout::ClassFoldersUnsplit {
+            hold_out_every_fifth(&mut index.samples);
+        }
+        let (train, test): (Vec<_>, Vec<_>) =
+            index.samples.into_iter().partition(|sample| sample.split == Split::Train);
+        let train = train.into_iter().filter(|sample| !sample.anomalous).collect();
+        Ok(Self { spec: spec.clone(), layout: index.layout, train, test })
+    }
+}
+
+/// Moves anomalous samples and every fifth normal one to the test split.
+fn hold_out_every_fifth(samples: &mut [Sample]) {
+    let mut normal = 0;
+    for sample in samples {
+        if !sample.anomalous {
+            normal += 1;
+        }
+        if sample.anomalous || normal % 5 == 0 {
+            sample.split = Split::Test;
+        }
+    }
+}
+
+/// The position of the class called `wanted`, or numbered so.
+fn find_class(names: &[String], wanted: &str, what: &str) -> Result<usize> {
+    let by_name = names.iter().position(|name| name == wanted);
+    let by_number = || wanted.parse().ok().filter(|&number| number < names.len());
+    by_name.or_else(by_number).ok_or_else(|| {
+        Error::Usage(format!("no {what} '{wanted}': expected one of {}", list(names)))
+    })
+}
+
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let mut text = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN {
+        text += &format!(", … {} in all", names.len());
+    }
+    text
+}
+
+fn no_images(dir: &Path, ignored: usize) -> Error {
+    let extensions = folder::EXTENSIONS.join(", ");
+    Error::file(
+        dir,
+        format!("no images: expected files ending in {extensions} ({ignored} other files)"),
+    )
+}

@@ -1,0 +1,364 @@
+//! Many images and masks at once: decoded on all cores into one buffer.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+
+use super::dataset::{Sample, Source};
+use super::decode::{self, DEFAULT_MAX_PIXELS};
+use super::pixels::Pixels;
+use super::raster::Raster;
+use crate::{Error, Result};
+
+/// The form in which images are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// H, rows.
+    pub height: usize,
+    /// W, columns.
+    pub width: usize,
+    /// C, 1 or 3.
+    pub channels: usize,
+    /// The most pixels that a file may declare.
+    pub max_pixels: u64,
+    /// Leave out files that cannot be decoded, instead of failing.
+    pub skip_bad: bool,
+}
+
+impl LoadOptions {
+    /// Images of `height` x `width` with `channels` 1 or 3; any bad file is an error.
+    pub fn new(height: usize, width: usize, channels: usize) -> Self {
+        Self { height, width, channels, max_pixels: DEFAULT_MAX_PIXELS, skip_bad: false }
+    }
+
+    fn image_len(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// A zeroed buffer for `n` images.
+    fn allocate(&self, n: usize) -> Result<Vec<u8>> {
+        let Self { height, width, channels, .. } = *self;
+        let sides = 1..=1 << 15;
+        if !sides.contains(&height) || !sides.contains(&width) || ![1, 3].contains(&channels) {
+            return Err(Error::Usage(format!(
+                "images of {height} x {width} with {channels} channels: \
+                 expected sides of 1 to 32768 and 1 or 3 channels"
+            )));
+        }
+        let mut bytes = Vec::new();
+        let len = n.saturating_mul(self.image_len());
+        bytes.try_reserve_exact(len).map_err(|_| Error::Limit {
+            what: format!("{n} images of {height} x {width} x {channels}"),
+            wanted: format!("{} MiB", len >> 20),
+            limit: "main memory".into(),
+            allowed: "less".into(),
+        })?;
+        bytes.resize(len, 0);
+        Ok(bytes)
+    }
+}
+
+/// Loaded images, and what was left out.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The images that could be decoded, in order.
+    pub pixels: Pixels,
+    /// For each image in `pixels`, which of the samples it is.
+    pub kept: Vec<usize>,
+    /// Why each of the others was left out; empty unless [`LoadOptions::skip_bad`].
+    pub skipped: Vec<Error>,
+}
+
+/// Called with how many of how many images are done, from any thread, in no order.
+pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+impl Sample {
+    /// Decodes this image in the form of `options`, `[H, W, C]`.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be decoded; see [`decode::decode_file`].
+    pub fn load(&self, options: &LoadOptions) -> Result<Raster> {
+        let raster = self.decode(options.max_pixels)?;
+        // Grey before resizing is less work, and colour after it is the same at less work.
+        Ok(if options.channels < raster.channels {
+            raster.with_channels(options.channels).resized(options.height, options.width)
+        } else {
+            raster.resized(options.height, options.width).with_channels(options.channels)
+        })
+    }
+
+    /// Decodes this image at its own size, grey or RGB as it is stored.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be decoded; see [`decode::decode_file`].
+    pub fn decode(&self, max_pixels: u64) -> Result<Raster> {
+        match &self.source {
+            Source::File(path) => Ok(decode::decode_file(path, max_pixels)?.raster),
+            Source::Record { records, index } => Ok(records.raster(*index)),
+        }
+    }
+
+    /// The `[height, width]` of this image, without decoding it.
+    fn size(&self, max_pixels: u64) -> Result<[usize; 2]> {
+        match &self.source {
+            Source::File(path) => Ok(decode::read_header(path, max_pixels)?.size),
+            Source::Record { records, .. } => Ok(records.size()),
+        }
+    }
+
+    /// Whether this image is grey; decodes it only when its header leaves that open.
+    fn is_grey(&self, max_pixels: u64) -> Result<bool> {
+        if let Source::File(path) = &self.source
+            && decode::read_header(path, max_pixels)?.grey
+        {
+            return Ok(true);
+        }
+        Ok(self.decode(max_pixels)?.is_grey())
+    }
+
+    /// Decodes the mask of this image at its own size; `None` when it has none.
+    pub(super) fn decode_mask(&self, max_pixels: u64) -> Result<Option<Raster>> {
+        let Some(path) = &self.mask else { return Ok(None) };
+        let mask = decode::decode_file(path, max_pixels)?.raster;
+        let [height, width] = self.size(max_pixels)?;
+        if [mask.height, mask.width] != [height, width] {
+            let message = format!(
+                "mask of {} x {} (height x width), but its image {} has {height} x {width}",
+                mask.height, mask.width, self.name
+            );
+            return Err(Error::file(path, message));
+        }
+        Ok(Some(mask))
+    }
+}
+
+/// Loads `samples` into one buffer, on all cores. Beside the buffer, each core holds one image at
+/// its full size.
+///
+/// # Errors
+/// The first bad file, in the order of the samples, unless [`LoadOptions::skip_bad`];
+/// [`Error::Limit`] when the buffer does not fit main memory.
+pub fn load(samples: &[Sample], options: &LoadOptions, progress: Progress<'_>) -> Result<Loaded> {
+    let mut bytes = options.allocate(samples.len())?;
+    let len = options.image_len();
+    let errors = fill(samples, &mut bytes, len, !options.skip_bad, progress, |sample| {
+        Ok(sample.load(options)?.bytes)
+    });
+    if let (false, Some((_, error))) = (options.skip_bad, errors.first()) {
+        return Err(error.clone());
+    }
+    let mut bad = errors.iter().map(|(index, _)| *index).peekable();
+    let kept: Vec<_> = (0..samples.len()).filter(|index| bad.next_if_eq(index).is_none()).collect();
+    for (to, &from) in kept.iter().enumerate() {
+        bytes.copy_within(from * len..(from + 1) * len, to * len);
+    }
+    bytes.truncate(kept.len() * len);
+    let LoadOptions { height, width, channels, .. } = *options;
+    let pixels = Pixels { n: kept.len(), height, width, channels, bytes };
+    Ok(Loaded { pixels, kept, skipped: errors.into_iter().map(|(_, error)| error).collect() })
+}
+
+/// Writes `work(sample)` into each `len` bytes of `bytes`, in parallel, and returns the errors in
+/// the order of the samples. With `stop_early`, samples after a failed one may be left undone;
+/// those before it never are, so that the first error is always the same.
+fn fill(
+    samples: &[Sample],
+    bytes: &mut [u8],
+    len: usize,
+    stop_early: bool,
+    progress: Progress<'_>,
+    work: impl Fn(&Sample) -> Result<Vec<u8>> + Sync,
+) -> Vec<(usize, Error)> {
+    let first_bad = AtomicUsize::new(usize::MAX);
+    let done = AtomicUsize::new(0);
+    samples
+        .par_iter()
+        .zip(bytes.par_chunks_mut(len))
+        .enumerate()
+        .filter_map(|(index, (sample, slot))| {
+            if stop_early && index > first_bad.load(Ordering::Relaxed) {
+                return None;
+            }
+            let result = work(sample);
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, samples.len());
+            match result {
+                Ok(image) => {
+                    slot.copy_from_slice(&image);
+                    None
+                }
+                Err(error) => {
+                    first_bad.fetch_min(index, Ordering::Relaxed);
+                    Some((index, error))
+                }
+            }
+        })
+        .collect()
+}
+
+/// The masks of some samples.
+#[derive(Debug, Clone)]
+pub struct Masks {
+    /// `[N, H, W, 1]`, 1 where a defect is, 0 elsewhere.
+    pub pixels: Pixels,
+    /// For each sample whether its mask is known: false for an anomalous one without a mask file,
+    /// which must not count as free of defects in a pixel metric.
+    pub known: Vec<bool>,
+}
+
+/// Loads the masks of `samples` at the size in `options`; all zero for normal samples.
+///
+/// A pixel of a mask file is marked when above half of full scale; a pixel at the wanted size is
+/// marked when at least a quarter of its area was.
+///
+/// # Errors
+/// The first mask, in the order of the samples, that cannot be decoded or has another size than
+/// its image.
+pub fn load_masks(samples: &[Sample], options: &LoadOptions) -> Result<Masks> {
+    let options = LoadOptions { channels: 1, ..*options };
+    let mut bytes = options.allocate(samples.len())?;
+    let len = options.image_len();
+    let LoadOptions { height, width, .. } = options;
+    let errors = fill(samples, &mut bytes, len, true, &|_, _| {}, |sample| {
+        let mask = sample.decode_mask(options.max_pixels)?;
+        Ok(mask.map_or_else(|| vec![0; len], |mask| mask.resized_mask(height, width).bytes))
+    });
+    if let Some((_, error)) = errors.into_iter().next() {
+        return Err(error);
+    }
+    let known = samples.iter().map(|sample| sample.mask.is_some() || !sample.anomalous).collect();
+    Ok(Masks { pixels: Pixels { n: samples.len(), height, width, channels: 1, bytes }, known })
+}
+
+/// Whether every image of `samples` is grey, so that one channel holds all there is. Stops at the
+/// first image in colour.
+///
+/// # Errors
+/// The first file that cannot be decoded, unless an image in colour was found before, or
+/// `skip_bad`, when it is left out.
+pub fn set_is_grey(samples: &[Sample], max_pixels: u64, skip_bad: bool) -> Result<bool> {
+    for part in samples.chunks(GREY_CHUNK) {
+        let grey: Vec<Result<bool>> =
+            part.par_iter().map(|sample| sample.is_grey(max_pixels)).collect();
+        for result in grey {
+            match result {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(_) if skip_bad => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// How many images [`set_is_grey`] decodes before it looks at the results.
+const GREY_CHUNK: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::data::testing::{folder_of, grey_png, numbered, quiet};
+    use crate::data::{DataSpec, Dataset, DatasetOptions};
+
+    fn open(dir: &Path) -> Dataset {
+        Dataset::open(&DataSpec::folder(dir), &DatasetOptions::default()).unwrap()
+    }
+
+    #[test]
+    fn loads_in_order_and_reports_progress() {
+        let (_dir, samples) = numbered(9, false);
+        let seen = Mutex::new(Vec::new());
+        let progress = |done, all| seen.lock().unwrap().push((done, all));
+        let loaded = load(&samples, &LoadOptions::new(3, 2, 3), &progress).unwrap();
+        let Pixels { n, height, width, channels, .. } = loaded.pixels;
+        assert_eq!([n, height, width, channels], [9, 3, 2, 3]);
+        for i in 0..9 {
+            assert_eq!(loaded.pixels.image(i), [10 * (i as u8 + 1); 18]);
+        }
+        let mut seen = seen.into_inner().unwrap();
+        seen.sort_unstable();
+        assert_eq!(seen, (1..=9).map(|done| (done, 9)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_first_bad_file_is_the_error_or_all_are_skipped() {
+        let (_dir, samples) = numbered(12, true);
+        let mut options = LoadOptions::new(2, 2, 1);
+        for _ in 0..20 {
+            let message = load(&samples, &options, &quiet).unwrap_err().to_string();
+            assert!(message.contains("02.png"), "{message}");
+        }
+        options.skip_bad = true;
+        let loaded = load(&samples, &options, &quiet).unwrap();
+        assert_eq!(loaded.kept, [0, 1, 3, 4, 6, 7, 9, 10]);
+        assert_eq!(loaded.skipped.len(), 4);
+        assert!(loaded.skipped[3].to_string().contains("11.png"));
+        assert_eq!(loaded.pixels.bytes.len(), 8 * 4);
+        assert_eq!(loaded.pixels.image(7), [110; 4]);
+    }
+
+    #[test]
+    fn nothing_but_bad_files_leaves_no_images() {
+        let dir = folder_of([("a.png", b"x".to_vec()), ("b.jpg", Vec::new())]);
+        let options = LoadOptions { skip_bad: true, ..LoadOptions::new(2, 2, 1) };
+        let loaded = load(&open(dir.path()).train, &options, &quiet).unwrap();
+        assert_eq!((loaded.pixels.n, loaded.skipped.len()), (0, 2));
+        let stats = loaded.pixels.channel_stats();
+        assert_eq!((stats.mean, stats.std), (vec![0.0], vec![0.0]));
+    }
+
+    #[test]
+    fn masks_are_zeros_and_ones_of_the_right_image() {
+        // Of 2 x 4 pixels the first: a quarter of the left half.
+        let marked = [0, 255, 0, 0, 0, 0, 0, 0, 0, 0];
+        let dir = folder_of([
+            ("train/good/0.png", grey_png(2, 4, 1)),
+            ("test/good/0.png", grey_png(2, 4, 1)),
+            ("test/hole/0.png", grey_png(2, 4, 1)),
+            ("test/hole/1.png", grey_png(2, 4, 1)),
+            ("ground_truth/hole/0_mask.png", crate::data::testing::png(4, 2, 8, 0, &[], &marked)),
+        ]);
+        let samples = open(dir.path()).test;
+        let masks = load_masks(&samples, &LoadOptions::new(1, 2, 3)).unwrap();
+        assert_eq!(masks.pixels.bytes, [0, 0, 1, 0, 0, 0]);
+        assert_eq!(masks.known, [true, true, false]);
+    }
+
+    #[test]
+    fn a_mask_of_another_size_names_both() {
+        let dir = folder_of([
+            ("train/good/0.png", grey_png(2, 4, 1)),
+            ("test/hole/0.png", grey_png(2, 4, 1)),
+            ("ground_truth/hole/0.png", grey_png(4, 2, 255)),
+        ]);
+        let error = load_masks(&open(dir.path()).test, &LoadOptions::new(2, 2, 1)).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("mask of 4 x 2"), "{message}");
+        assert!(message.contains("test/hole/0.png has 2 x 4"), "{message}");
+    }
+
+    #[test]
+    fn a_set_is_grey_until_an_image_has_colour() {
+        let rgb = |pixel: [u8; 3]| {
+            crate::data::testing::png(1, 1, 8, 2, &[], &[&[0], &pixel[..]].concat())
+        };
+        let grey = [("0.png", grey_png(3, 3, 9)), ("1.png", rgb([5, 5, 5]))];
+        let dir = folder_of(grey.clone());
+        assert!(set_is_grey(&open(dir.path()).train, DEFAULT_MAX_PIXELS, false).unwrap());
+        let dir = folder_of(grey.into_iter().chain([("2.png", rgb([5, 5, 6]))]));
+        assert!(!set_is_grey(&open(dir.path()).train, DEFAULT_MAX_PIXELS, false).unwrap());
+    }
+
+    #[test]
+    fn sizes_that_make_no_sense_are_refused() {
+        let (_dir, samples) = numbered(1, false);
+        for (height, width, channels) in [(0, 4, 1), (4, 0, 3), (4, 4, 2), (1 << 16, 4, 1)] {
+            let options = LoadOptions::new(height, width, channels);
+            let error = load(&samples, &options, &quiet).unwrap_err();
+            assert!(matches!(error, Error::Usage(_)), "{error}");
+        }
+    }
+}
