@@ -10,7 +10,9 @@
 
 mod activation;
 mod add;
+mod affine;
 mod contracts;
 mod harness;
+mod nearest;
 mod plan;
 mod reference;
