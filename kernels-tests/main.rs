@@ -11,6 +11,8 @@
 mod activation;
 mod add;
 mod contracts;
+mod finite;
 mod harness;
 mod plan;
+mod reduce;
 mod reference;

@@ -2,6 +2,8 @@
 
 pub mod activation;
 pub mod add;
+pub mod finite;
+pub mod reduce;
 
 use crate::gpu::{Shader, params};
 
@@ -23,6 +25,8 @@ pub fn shaders() -> Vec<&'static Shader> {
     [
         activation::SHADERS, //
         add::SHADERS,
+        finite::SHADERS,
+        reduce::SHADERS,
     ]
     .concat()
 }
