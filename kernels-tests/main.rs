@@ -13,6 +13,7 @@ mod add;
 mod contracts;
 mod finite;
 mod harness;
+mod optimizer;
 mod plan;
 mod reduce;
 mod reference;

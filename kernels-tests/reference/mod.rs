@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod add;
 pub mod finite;
+pub mod optimizer;
 pub mod reduce;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
