@@ -4,10 +4,24 @@ pub mod activation;
 pub mod add;
 pub mod affine;
 pub mod nearest;
+pub mod finite;
+pub mod optimizer;
+pub mod reduce;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.
 pub struct Out {
     pub value: Vec<f64>,
     pub mag: Vec<f64>,
+}
+
+/// Central difference of `f` along `x[i]`.
+pub fn slope(x: &[f64], i: usize, f: impl Fn(&[f64]) -> f64) -> f64 {
+    let h = 1e-5;
+    let at = |d: f64| {
+        let mut moved = x.to_vec();
+        moved[i] += d;
+        f(&moved)
+    };
+    (at(h) - at(-h)) / (2.0 * h)
 }

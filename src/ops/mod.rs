@@ -4,11 +4,15 @@ pub mod activation;
 pub mod add;
 pub mod affine;
 pub mod nearest;
+pub mod finite;
+pub mod optimizer;
+pub mod reduce;
 
-use crate::gpu::{Shader, params};
+use crate::autograd::Dispatch;
+use crate::gpu::{Kernel, Shader, params};
 
 params! {
-    /// Params of an elementwise kernel.
+    /// Params of an elementwise kernel; the length counts elements, or vectors of four.
     pub struct Elementwise { len: u32 }
 }
 
@@ -20,6 +24,19 @@ fn groups_for(len: usize) -> u64 {
     (len as u64).div_ceil(WG)
 }
 
+/// The vector form of an elementwise kernel where `len` is a multiple of 4, else the scalar form,
+/// and how many items it walks.
+fn scalar_or_vec4(scalar: &'static Shader, vec4: &'static Shader, len: usize) -> (Kernel, usize) {
+    let (shader, items) = if len.is_multiple_of(4) { (vec4, len / 4) } else { (scalar, len) };
+    (Kernel::new(shader), items)
+}
+
+/// Launches an elementwise kernel over `len` elements.
+fn elementwise(scalar: &'static Shader, vec4: &'static Shader, len: usize) -> Dispatch {
+    let (kernel, items) = scalar_or_vec4(scalar, vec4, len);
+    Dispatch::new(kernel, &Elementwise { len: items as u32 }, groups_for(items))
+}
+
 /// Every shader of every family, for the contract tests.
 pub fn shaders() -> Vec<&'static Shader> {
     [
@@ -27,6 +44,9 @@ pub fn shaders() -> Vec<&'static Shader> {
         add::SHADERS,
         affine::SHADERS,
         nearest::SHADERS,
+        finite::SHADERS,
+        optimizer::SHADERS,
+        reduce::SHADERS,
     ]
     .concat()
 }
