@@ -10,6 +10,7 @@
 
 mod activation;
 mod add;
+mod batch_norm;
 mod contracts;
 mod harness;
 mod plan;

@@ -2,8 +2,9 @@
 
 pub mod activation;
 pub mod add;
+pub mod batch_norm;
 
-use crate::gpu::{Shader, params};
+use crate::gpu::{Shader, Variant, params};
 
 params! {
     /// Params of an elementwise kernel.
@@ -18,11 +19,23 @@ fn groups_for(len: usize) -> u64 {
     (len as u64).div_ceil(WG)
 }
 
+/// Invocations that share a row of `len` elements in kernels that import `lanes`: their `LANES`.
+///
+/// A workgroup where rows are long enough to feed one; a single invocation on software drivers,
+/// where barriers cost more than they save.
+fn group_lanes(variant: Variant, len: usize) -> u32 {
+    match variant {
+        Variant::Tiled if len as u64 >= WG => WG as u32,
+        _ => 1,
+    }
+}
+
 /// Every shader of every family, for the contract tests.
 pub fn shaders() -> Vec<&'static Shader> {
     [
         activation::SHADERS, //
         add::SHADERS,
+        batch_norm::SHADERS,
     ]
     .concat()
 }
