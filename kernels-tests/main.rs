@@ -11,6 +11,7 @@
 mod activation;
 mod add;
 mod affine;
+mod batch_norm;
 mod contracts;
 mod finite;
 mod harness;

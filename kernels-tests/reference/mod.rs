@@ -7,6 +7,7 @@ pub mod nearest;
 pub mod finite;
 pub mod optimizer;
 pub mod reduce;
+pub mod batch_norm;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.
@@ -24,4 +25,20 @@ pub fn slope(x: &[f64], i: usize, f: impl Fn(&[f64]) -> f64) -> f64 {
         f(&moved)
     };
     (at(h) - at(-h)) / (2.0 * h)
+/// Compares a gradient with central differences of `loss`, all in f64.
+fn derivative(at: &[f64], analytic: &[f64], loss: impl Fn(&[f64]) -> f64) {
+    assert_eq!(at.len(), analytic.len());
+    for (i, analytic) in analytic.iter().enumerate() {
+        let h = 1e-5;
+        let moved = |by: f64| {
+            let mut v = at.to_vec();
+            v[i] += by;
+            loss(&v)
+        };
+        let numeric = (moved(h) - moved(-h)) / (2.0 * h);
+        assert!(
+            (numeric - analytic).abs() <= 1e-7 * (1.0 + analytic.abs()),
+            "[{i}]: differences give {numeric}, the gradient is {analytic}"
+        );
+    }
 }

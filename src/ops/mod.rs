@@ -10,6 +10,9 @@ pub mod reduce;
 
 use crate::autograd::Dispatch;
 use crate::gpu::{Kernel, Shader, params};
+pub mod batch_norm;
+
+use crate::gpu::{Shader, Variant, params};
 
 params! {
     /// Params of an elementwise kernel; the length counts elements, or vectors of four.
@@ -35,6 +38,15 @@ fn scalar_or_vec4(scalar: &'static Shader, vec4: &'static Shader, len: usize) ->
 fn elementwise(scalar: &'static Shader, vec4: &'static Shader, len: usize) -> Dispatch {
     let (kernel, items) = scalar_or_vec4(scalar, vec4, len);
     Dispatch::new(kernel, &Elementwise { len: items as u32 }, groups_for(items))
+/// Invocations that share a row of `len` elements in kernels that import `lanes`: their `LANES`.
+///
+/// A workgroup where rows are long enough to feed one; a single invocation on software drivers,
+/// where barriers cost more than they save.
+fn group_lanes(variant: Variant, len: usize) -> u32 {
+    match variant {
+        Variant::Tiled if len as u64 >= WG => WG as u32,
+        _ => 1,
+    }
 }
 
 /// Every shader of every family, for the contract tests.
@@ -47,6 +59,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         finite::SHADERS,
         optimizer::SHADERS,
         reduce::SHADERS,
+        batch_norm::SHADERS,
     ]
     .concat()
 }
