@@ -14,6 +14,7 @@ mod affine;
 mod batch_norm;
 mod contracts;
 mod finite;
+mod gather;
 mod harness;
 mod nearest;
 mod optimizer;

@@ -8,6 +8,7 @@ pub mod finite;
 pub mod optimizer;
 pub mod reduce;
 pub mod batch_norm;
+pub mod gather;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.

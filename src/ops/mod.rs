@@ -7,6 +7,7 @@ pub mod nearest;
 pub mod finite;
 pub mod optimizer;
 pub mod reduce;
+pub mod gather;
 
 use crate::autograd::Dispatch;
 use crate::gpu::{Kernel, Shader, params};
@@ -60,6 +61,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         optimizer::SHADERS,
         reduce::SHADERS,
         batch_norm::SHADERS,
+        gather::SHADERS,
     ]
     .concat()
 }
