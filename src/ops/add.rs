@@ -23,7 +23,7 @@ pub fn add(tape: &mut Tape, a: Value, b: Value) -> Result<Value> {
     let len = tape.len(a);
     let params = Elementwise { len: len as u32 };
     let launch = Dispatch::new(Kernel::new(&FORWARD), &params, groups_for(len));
-    tape.dispatch(launch.read(a).read(b).write(sum));
+    tape.dispatch(launch.flops(len as u64).read(a).read(b).write(sum));
     tape.rule(sum, &[a, b], |_, grad, _| Ok(vec![Some(grad), Some(grad)]));
     Ok(sum)
 }
