@@ -2,7 +2,7 @@
 
 use crate::harness::{fill, gpu};
 use anomem::autograd::{Element, Plan, PlanOptions, Tape, Value};
-use anomem::gpu::Variant;
+use anomem::gpu::{DeviceSelector, Gpu, OpenOptions, Profile, Variant};
 use anomem::ops::{activation::relu, add::add};
 use anomem::tensor::{Store, VarId};
 
@@ -19,6 +19,12 @@ fn chain(length: usize, len: usize) -> (Store, VarId, Tape, Value) {
     (store, x, tape, v)
 }
 
+/// A device of its own, for tests that count what is created or that break it.
+fn own_device(gpu: &Gpu) -> Gpu {
+    let device = DeviceSelector::Index(gpu.report().index);
+    Gpu::open(&OpenOptions { device, default_limits: false }).unwrap()
+}
+
 fn options(memory_budget: Option<u64>) -> PlanOptions {
     PlanOptions { label: "chain".into(), memory_budget }
 }
@@ -26,10 +32,7 @@ fn options(memory_budget: Option<u64>) -> PlanOptions {
 #[test]
 fn a_steady_step_only_submits_and_planned_bytes_are_allocated_bytes() {
     let Some(shared) = gpu(false) else { return };
-    // A device of its own: other tests move the shared one's counters.
-    let device = anomem::gpu::DeviceSelector::Index(shared.report().index);
-    let options_own = anomem::gpu::OpenOptions { device, default_limits: false };
-    let gpu = &anomem::gpu::Gpu::open(&options_own).unwrap();
+    let gpu = &own_device(shared);
     let (mut store, x, tape, y) = chain(10, 1000);
     store.allocate(gpu).unwrap();
     let before = gpu.counters();
@@ -92,4 +95,52 @@ fn two_plans_share_variables() {
     one.run(gpu).unwrap();
     two.run(gpu).unwrap();
     assert_eq!(one.read::<f32>(gpu, y).unwrap(), two.read::<f32>(gpu, y).unwrap());
+}
+
+#[test]
+fn a_profile_times_every_dispatch() {
+    let Some(gpu) = gpu(false) else { return };
+    let (mut store, x, mut tape, y) = chain(3, 1 << 20);
+    let (a, b) = (tape.variable(&store, x), y);
+    let sum = add(&mut tape, a, b).unwrap();
+    tape.keep(sum);
+    store.allocate(gpu).unwrap();
+    store.upload(gpu, x, &fill(1 << 20, 3)).unwrap();
+    let plan = Plan::compile(gpu, &tape, &store, &options(None)).unwrap();
+    let mut profile = Profile::new();
+    if !gpu.has_timestamps() {
+        let e = plan.profile_step(gpu, &mut profile).unwrap_err();
+        assert!(e.exit_code() == 2 && e.to_string().contains("timestamps"), "{e}");
+        return;
+    }
+    // One more step than a trace keeps.
+    for _ in 0..9 {
+        plan.profile_step(gpu, &mut profile).unwrap();
+    }
+    let kernels = profile.kernels();
+    let calls: Vec<(&str, u64, u64)> =
+        kernels.iter().map(|k| (k.label.as_str(), k.calls, k.bytes)).collect();
+    let mib4 = 4 << 20;
+    assert_eq!(calls, [("activation.relu", 27, 27 * 2 * mib4), ("add.forward", 9, 9 * 3 * mib4)]);
+    assert!(kernels.iter().all(|k| k.seconds.is_finite() && k.seconds > 0.0), "{kernels:?}");
+    assert_eq!(kernels[1].flops, 9 << 20);
+    let table = profile.to_string();
+    println!("{table}");
+    assert!(table.contains("activation.relu") && table.contains("9 steps"));
+
+    let text = profile.trace().to_string();
+    let trace: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    assert_eq!(events.len(), 8 * plan.dispatches());
+    let (mut end, mut total) = (0.0, 0.0);
+    for (i, e) in events.iter().enumerate() {
+        let (ts, dur) = (e["ts"].as_f64().unwrap(), e["dur"].as_f64().unwrap());
+        assert!(ts >= end - 1e-3 && dur >= 0.0, "event {i} begins before the last one's end");
+        assert_eq!(e["args"]["step"].as_u64().unwrap(), 1 + (i / plan.dispatches()) as u64);
+        (end, total) = (ts + dur, total + dur);
+    }
+    assert!(total.is_finite() && total > 0.0 && total <= end + 1e-3);
+    // The result is the same as that of a usual step.
+    let got: Vec<f32> = plan.read(gpu, y).unwrap();
+    assert!(got.iter().zip(fill(1 << 20, 3)).all(|(y, x)| *y == x.max(0.0)));
 }

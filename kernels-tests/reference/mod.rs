@@ -3,12 +3,12 @@
 pub mod activation;
 pub mod add;
 pub mod affine;
-pub mod nearest;
+pub mod batch_norm;
 pub mod finite;
+pub mod gather;
+pub mod nearest;
 pub mod optimizer;
 pub mod reduce;
-pub mod batch_norm;
-pub mod gather;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.
@@ -26,6 +26,8 @@ pub fn slope(x: &[f64], i: usize, f: impl Fn(&[f64]) -> f64) -> f64 {
         f(&moved)
     };
     (at(h) - at(-h)) / (2.0 * h)
+}
+
 /// Compares a gradient with central differences of `loss`, all in f64.
 fn derivative(at: &[f64], analytic: &[f64], loss: impl Fn(&[f64]) -> f64) {
     assert_eq!(at.len(), analytic.len());

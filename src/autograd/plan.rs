@@ -1,7 +1,7 @@
 //! Compiling: live dispatches, memory by lifetime, pipelines, bind groups; then replaying.
 
 use super::tape::{Dispatch, Place, Tape, Value};
-use crate::gpu::{BindingRange, Buffer, Gpu, Pass, Submission};
+use crate::gpu::{BindingRange, Buffer, Gpu, Kernel, Pass, Profile, Submission};
 use crate::tensor::{ALIGN, Store};
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
@@ -19,6 +19,8 @@ pub struct PlanOptions {
 pub struct Plan {
     label: String,
     passes: Vec<Pass>,
+    /// Floating point operations of each pass, 0 where the operation does not say.
+    flops: Vec<u64>,
     kept: HashMap<Value, BindingRange>,
     arenas: Vec<Buffer>,
     temporary_bytes: u64,
@@ -92,7 +94,8 @@ impl Plan {
         }
         let kept =
             tape.kept.iter().map(|v| Ok((*v, range(*v)?))).collect::<Result<HashMap<_, _>>>()?;
-        Ok(Self { label: options.label.clone(), passes, kept, arenas, temporary_bytes })
+        let flops = live.iter().map(|d| d.flops).collect();
+        Ok(Self { label: options.label.clone(), passes, flops, kept, arenas, temporary_bytes })
     }
 
     /// Bytes of the arenas.
@@ -110,7 +113,22 @@ impl Plan {
     /// # Errors
     /// A fault of earlier work.
     pub fn run(&self, gpu: &Gpu) -> Result<Submission> {
-        gpu.submit(&self.label, &self.passes)
+        gpu.submit(&self.label, &self.passes, &[])
+    }
+
+    /// Runs one step with every dispatch timed, waits for it and adds it to a profile.
+    ///
+    /// # Errors
+    /// An adapter without timestamps, or a fault of the work.
+    pub fn profile_step(&self, gpu: &Gpu, profile: &mut Profile) -> Result<()> {
+        let times = gpu.submit_timed(&self.label, &self.passes, &[])?;
+        profile.add(&self.passes, &self.flops, &times);
+        Ok(())
+    }
+
+    /// The kernels of a step, in order.
+    pub fn kernels(&self) -> impl Iterator<Item = &Kernel> {
+        self.passes.iter().map(Pass::kernel)
     }
 
     /// Fills all temporaries with NaN, so that a test sees what a kernel leaves unwritten.

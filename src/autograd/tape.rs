@@ -35,13 +35,21 @@ pub struct Dispatch {
     pub(super) bindings: Vec<(Value, bool)>,
     pub(super) params: Vec<u8>,
     pub(super) groups: u64,
+    pub(super) flops: u64,
 }
 
 impl Dispatch {
     /// A launch of `groups` workgroups.
     pub fn new(kernel: Kernel, params: &impl bytemuck::NoUninit, groups: u64) -> Self {
         let params = bytemuck::bytes_of(params).to_vec();
-        Self { kernel, bindings: Vec::new(), params, groups }
+        Self { kernel, bindings: Vec::new(), params, groups, flops: 0 }
+    }
+
+    /// Declares the launch's floating point operations, a multiply-add counting two, for profiles.
+    #[must_use]
+    pub fn flops(mut self, flops: u64) -> Self {
+        self.flops = flops;
+        self
     }
 
     /// The next binding is read.

@@ -1,12 +1,14 @@
 //! One opened adapter: buffers, pipelines, submission, faults.
 
 use super::adapter::{self, AdapterReport, DeviceSelector};
+use super::fault::{Faults, lock, typed};
 use super::shader::{self, Kernel, Slot};
 use crate::{Error, Result};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How to open an adapter.
@@ -47,17 +49,17 @@ struct Meters {
 
 /// An opened adapter. Clones share it.
 #[derive(Clone)]
-pub struct Gpu(Arc<Inner>);
+pub struct Gpu(pub(super) Arc<Inner>);
 
-struct Inner {
-    device: wgpu::Device,
-    queue: wgpu::Queue,
+pub(super) struct Inner {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
     report: AdapterReport,
     limits: wgpu::Limits,
-    fault: Arc<Mutex<Option<Error>>>,
-    /// What the GPU is being asked to do now, for faults that arrive later.
-    context: Arc<Mutex<String>>,
+    pub(super) faults: Arc<Faults>,
     pipelines: Mutex<HashMap<PipelineKey, Pipeline>>,
+    /// A staging buffer that reads take and put back, so that reading losses creates nothing.
+    staging: Mutex<Option<Buffer>>,
     meters: Arc<Meters>,
 }
 
@@ -71,6 +73,7 @@ struct PipelineInner {
     pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
     slots: Vec<Slot>,
+    kernel: Kernel,
     label: String,
 }
 
@@ -91,6 +94,10 @@ impl Drop for BufferInner {
 }
 
 impl Buffer {
+    pub(super) fn raw(&self) -> &wgpu::Buffer {
+        &self.0.buffer
+    }
+
     /// Size in bytes.
     pub fn size(&self) -> u64 {
         self.0.buffer.size()
@@ -118,19 +125,61 @@ pub struct Pass {
     pipeline: Pipeline,
     bind_group: wgpu::BindGroup,
     grid: [u32; 3],
+    bytes: u64,
     /// The bind group keeps the driver's memory alive; this keeps it counted.
     _buffers: Vec<Buffer>,
+}
+
+impl Pass {
+    /// The kernel that runs.
+    pub fn kernel(&self) -> &Kernel {
+        &self.pipeline.0.kernel
+    }
+
+    /// `family.stem` of the kernel.
+    pub fn label(&self) -> &str {
+        &self.pipeline.0.label
+    }
+
+    /// Bytes of the storage bindings, each counted once: what a kernel moves that reads or writes
+    /// each element once.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline.0.pipeline);
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        pass.dispatch_workgroups(self.grid[0], self.grid[1], self.grid[2]);
+    }
+}
+
+/// A copy from one buffer into another, made after the passes of a submission.
+pub struct BufferCopy<'a> {
+    /// What is copied.
+    pub from: &'a BindingRange,
+    /// Where to.
+    pub to: &'a Buffer,
+    /// Start in `to`, in bytes, a multiple of 4.
+    pub at: u64,
+}
+
+impl BufferCopy<'_> {
+    pub(super) fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        let (from, to) = (self.from.buffer.raw(), self.to.raw());
+        encoder.copy_buffer_to_buffer(from, self.from.offset, to, self.at, self.from.size);
+    }
 }
 
 /// A point in the queue that can be waited for.
 pub struct Submission(wgpu::SubmissionIndex);
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Every range starts at a multiple of this many bytes, whatever the adapter would allow.
 const ALIGN: u64 = 256;
+
+/// Reads up to this many bytes share one staging buffer; larger ones, such as a checkpoint's, get
+/// one of their own that is freed afterwards.
+const STAGING: u64 = 256 << 10;
 
 impl Gpu {
     /// Opens the chosen adapter with its own limits, or with WebGPU's defaults.
@@ -161,19 +210,15 @@ impl Gpu {
         };
         let (device, queue) = pollster::block_on(found.adapter.request_device(&descriptor))
             .map_err(|e| Error::NoAdapter(format!("{}: {e}", found.report.name)))?;
-        let fault = Arc::new(Mutex::new(None));
-        let context = Arc::new(Mutex::new(String::from("start")));
-        let (slot, doing) = (fault.clone(), context.clone());
-        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| {
-            let error = typed(&e, &lock(&doing));
-            lock(&slot).get_or_insert(error);
-        }));
-        let (slot, doing) = (fault.clone(), context.clone());
+        let faults = Arc::new(Faults::default());
+        faults.doing("opening");
+        let told = faults.clone();
+        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| told.report(&e)));
+        let told = faults.clone();
         device.set_device_lost_callback(move |reason, message| {
-            // Dropping the device also ends here; that is no fault.
+            // Dropping and closing the device also end here; those are no faults.
             if reason != wgpu::DeviceLostReason::Destroyed {
-                let context = lock(&doing).clone();
-                lock(&slot).get_or_insert(Error::DeviceLost { context, message });
+                told.lose(message);
             }
         });
         Ok(Self(Arc::new(Inner {
@@ -181,9 +226,9 @@ impl Gpu {
             queue,
             report: found.report,
             limits,
-            fault,
-            context,
+            faults,
             pipelines: Mutex::default(),
+            staging: Mutex::default(),
             meters: Arc::default(),
         })))
     }
@@ -217,18 +262,24 @@ impl Gpu {
         }
     }
 
-    /// Reports a fault that has happened since the last call, once.
+    /// Reports a fault that has happened since the last call: once, or always if the device is gone.
     ///
     /// # Errors
     /// The stored fault, naming the work that was under way.
     pub fn check(&self) -> Result<()> {
-        lock(&self.0.fault).take().map_or(Ok(()), Err)
+        self.0.faults.check()
     }
 
-    fn doing(&self, what: &str) {
-        let mut context = lock(&self.0.context);
-        context.clear();
-        context.push_str(what);
+    /// Hands the device back before the last clone is dropped. Every later call is
+    /// [`Error::DeviceLost`], naming what it wanted to do.
+    pub fn close(&self) {
+        self.0.faults.close();
+        self.0.device.destroy();
+    }
+
+    /// Whether submissions can be timed.
+    pub fn has_timestamps(&self) -> bool {
+        self.0.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
     /// Creates a zeroed storage buffer of `size` bytes (rounded up to 256).
@@ -253,7 +304,12 @@ impl Gpu {
         Ok(buffer)
     }
 
-    fn create(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<Buffer> {
+    pub(super) fn create(
+        &self,
+        label: &str,
+        size: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<Buffer> {
         let size = size.max(1).next_multiple_of(ALIGN);
         if size > self.0.limits.max_buffer_size {
             return Err(Error::Limit {
@@ -263,7 +319,7 @@ impl Gpu {
                 allowed: format!("{} bytes", self.0.limits.max_buffer_size),
             });
         }
-        self.doing(label);
+        self.0.faults.begin(label)?;
         let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let buffer = self.0.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
@@ -294,6 +350,7 @@ impl Gpu {
                 buffer.size()
             )));
         }
+        self.0.faults.begin(buffer.label())?;
         self.0.queue.write_buffer(&buffer.0.buffer, offset, bytes);
         self.check()
     }
@@ -313,25 +370,50 @@ impl Gpu {
         if size == 0 {
             return Ok(Vec::new());
         }
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let staging = self.create("readback", size, usage)?;
+        let pooled = size <= STAGING;
+        let staging = match lock(&self.0.staging).take().filter(|_| pooled) {
+            Some(staging) => staging,
+            None => {
+                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+                self.create("readback", if pooled { STAGING } else { size }, usage)?
+            }
+        };
+        let bytes = self.read_through(&staging, buffer, offset, size)?;
+        if pooled {
+            *lock(&self.0.staging) = Some(staging);
+        }
+        Ok(bytes)
+    }
+
+    fn read_through(
+        &self,
+        staging: &Buffer,
+        buffer: &Buffer,
+        offset: u64,
+        size: u64,
+    ) -> Result<Vec<u8>> {
+        self.0.faults.begin(buffer.label())?;
         self.0.meters.readbacks.fetch_add(1, Ordering::Relaxed);
         let mut encoder = self.0.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&buffer.0.buffer, offset, &staging.0.buffer, 0, size);
+        encoder.copy_buffer_to_buffer(buffer.raw(), offset, staging.raw(), 0, size);
         self.0.queue.submit([encoder.finish()]);
-        let slice = staging.0.buffer.slice(..size);
+        let slice = staging.raw().slice(..size);
         let failure = Arc::new(Mutex::new(None));
         let slot = failure.clone();
         slice.map_async(wgpu::MapMode::Read, move |r| *lock(&slot) = r.err());
         self.wait_all()?;
-        let context = || format!("reading {}", buffer.label());
+        let failed = |message: String| Error::Gpu {
+            context: format!("reading {}", buffer.label()),
+            message,
+        };
         if let Some(e) = lock(&failure).take() {
-            return Err(Error::Gpu { context: context(), message: e.to_string() });
+            return Err(failed(e.to_string()));
         }
-        let view = slice
-            .get_mapped_range()
-            .map_err(|e| Error::Gpu { context: context(), message: e.to_string() })?;
-        Ok(view.to_vec())
+        let view = slice.get_mapped_range().map_err(|e| failed(e.to_string()))?;
+        let bytes = view.to_vec();
+        drop(view);
+        staging.raw().unmap();
+        Ok(bytes)
     }
 
     /// Waits until everything submitted is done.
@@ -354,12 +436,18 @@ impl Gpu {
     }
 
     fn poll(&self, kind: wgpu::PollType) -> Result<()> {
-        let polled = self.0.device.poll(kind);
         self.check()?;
-        polled.map(|_| ()).map_err(|e| Error::Gpu {
-            context: lock(&self.0.context).clone(),
-            message: e.to_string(),
-        })
+        // wgpu panics where the driver says that the device is lost while it is waited for.
+        let polled = catch_unwind(AssertUnwindSafe(|| self.0.device.poll(kind)));
+        self.check()?;
+        match polled {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(e)) => Err(self.0.faults.during(e.to_string())),
+            Err(_) => {
+                self.0.faults.lose("the driver gave no answer".into());
+                self.check()
+            }
+        }
     }
 
     /// The pipeline of a kernel, built at the first request.
@@ -376,7 +464,7 @@ impl Gpu {
         let slots = shader::slots_of(&module, &label)?;
         shader::make_writable(&mut module);
         let device = &self.0.device;
-        self.doing(&label);
+        self.0.faults.begin(&label)?;
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let entries: Vec<wgpu::BindGroupLayoutEntry> = slots
             .iter()
@@ -424,7 +512,9 @@ impl Gpu {
         }
         self.check()?;
         self.0.meters.pipelines.fetch_add(1, Ordering::Relaxed);
-        let built = Pipeline(Arc::new(PipelineInner { pipeline, layout, slots, label }));
+        let kernel_of = kernel.clone();
+        let inner = PipelineInner { pipeline, layout, slots, kernel: kernel_of, label };
+        let built = Pipeline(Arc::new(inner));
         cache.insert(kernel.key(), built.clone());
         Ok(built)
     }
@@ -479,49 +569,55 @@ impl Gpu {
                 }),
             })
             .collect();
-        self.doing(&p.label);
+        self.0.faults.begin(&p.label)?;
+        let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let bind_group = self.0.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(&p.label),
             layout: &p.layout,
             entries: &entries,
         });
-        self.0.meters.bind_groups.fetch_add(1, Ordering::Relaxed);
+        if let Some(e) = pollster::block_on(scope.pop()) {
+            return Err(typed(&e, &p.label));
+        }
         self.check()?;
+        self.0.meters.bind_groups.fetch_add(1, Ordering::Relaxed);
         let grid = fold(groups, self.0.limits.max_compute_workgroups_per_dimension)
             .ok_or_else(|| wrong(format!("{groups} workgroups do not fit two dimensions")))?;
         let buffers =
             storage.iter().map(|(r, _)| r).chain([params]).map(|r| r.buffer.clone()).collect();
-        Ok(Pass { pipeline: pipeline.clone(), bind_group, grid, _buffers: buffers })
+        let bytes = storage.iter().map(|(r, _)| r.size).sum();
+        Ok(Pass { pipeline: pipeline.clone(), bind_group, grid, bytes, _buffers: buffers })
     }
 
-    /// Submits the passes in order as one compute pass; does not wait.
+    /// Submits the passes in order as one compute pass, then the copies; does not wait.
     ///
     /// # Errors
     /// An earlier fault.
-    pub fn submit(&self, label: &str, passes: &[Pass]) -> Result<Submission> {
-        self.check()?;
-        self.doing(label);
+    pub fn submit(
+        &self,
+        label: &str,
+        passes: &[Pass],
+        copies: &[BufferCopy<'_>],
+    ) -> Result<Submission> {
+        self.0.faults.begin(label)?;
         let mut encoder = self.0.device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some(label),
                 timestamp_writes: None,
             });
-            for p in passes {
-                encode(&mut pass, p);
-            }
+            passes.iter().for_each(|p| p.encode(&mut pass));
         }
+        copies.iter().for_each(|c| c.encode(&mut encoder));
+        self.send(encoder)
+    }
+
+    pub(super) fn send(&self, encoder: wgpu::CommandEncoder) -> Result<Submission> {
         self.0.meters.submissions.fetch_add(1, Ordering::Relaxed);
         let index = self.0.queue.submit([encoder.finish()]);
         self.check()?;
         Ok(Submission(index))
     }
-}
-
-fn encode(pass: &mut wgpu::ComputePass<'_>, p: &Pass) {
-    pass.set_pipeline(&p.pipeline.0.pipeline);
-    pass.set_bind_group(0, &p.bind_group, &[]);
-    pass.dispatch_workgroups(p.grid[0], p.grid[1], p.grid[2]);
 }
 
 /// Folds a linear number of workgroups into x and y; the shader's guard drops the surplus.
@@ -530,15 +626,6 @@ fn fold(groups: u64, limit: u32) -> Option<[u32; 3]> {
     let y = groups.div_ceil(limit).max(1);
     let x = groups.div_ceil(y).max(1);
     (y <= limit).then_some([x as u32, y as u32, 1])
-}
-
-fn typed(error: &wgpu::Error, context: &str) -> Error {
-    let context = context.to_string();
-    let message = error.to_string();
-    match error {
-        wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { context, message },
-        _ => Error::Gpu { context, message },
-    }
 }
 
 #[cfg(test)]

@@ -3,10 +3,15 @@
 
 mod adapter;
 mod device;
+mod fault;
+mod profile;
 mod shader;
 
 pub use adapter::{AdapterClass, AdapterReport, DeviceSelector, Variant, list_adapters};
-pub use device::{BindingRange, Buffer, Counters, Gpu, OpenOptions, Pass, Pipeline, Submission};
+pub use device::{
+    BindingRange, Buffer, BufferCopy, Counters, Gpu, OpenOptions, Pass, Pipeline, Submission,
+};
+pub use profile::{KernelTime, Profile};
 pub use shader::{Field, Kernel, Scalar, Shader, layout_of, module_of};
 
 pub(crate) use shader::{AsScalar, params, shader};

@@ -3,17 +3,15 @@
 pub mod activation;
 pub mod add;
 pub mod affine;
-pub mod nearest;
+pub mod batch_norm;
 pub mod finite;
+pub mod gather;
+pub mod nearest;
 pub mod optimizer;
 pub mod reduce;
-pub mod gather;
 
 use crate::autograd::Dispatch;
-use crate::gpu::{Kernel, Shader, params};
-pub mod batch_norm;
-
-use crate::gpu::{Shader, Variant, params};
+use crate::gpu::{Kernel, Shader, Variant, params};
 
 params! {
     /// Params of an elementwise kernel; the length counts elements, or vectors of four.
@@ -38,7 +36,9 @@ fn scalar_or_vec4(scalar: &'static Shader, vec4: &'static Shader, len: usize) ->
 /// Launches an elementwise kernel over `len` elements.
 fn elementwise(scalar: &'static Shader, vec4: &'static Shader, len: usize) -> Dispatch {
     let (kernel, items) = scalar_or_vec4(scalar, vec4, len);
-    Dispatch::new(kernel, &Elementwise { len: items as u32 }, groups_for(items))
+    Dispatch::new(kernel, &Elementwise { len: items as u32 }, groups_for(items)).flops(len as u64)
+}
+
 /// Invocations that share a row of `len` elements in kernels that import `lanes`: their `LANES`.
 ///
 /// A workgroup where rows are long enough to feed one; a single invocation on software drivers,
@@ -56,12 +56,12 @@ pub fn shaders() -> Vec<&'static Shader> {
         activation::SHADERS, //
         add::SHADERS,
         affine::SHADERS,
-        nearest::SHADERS,
+        batch_norm::SHADERS,
         finite::SHADERS,
+        gather::SHADERS,
+        nearest::SHADERS,
         optimizer::SHADERS,
         reduce::SHADERS,
-        batch_norm::SHADERS,
-        gather::SHADERS,
     ]
     .concat()
 }
