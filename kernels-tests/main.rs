@@ -12,5 +12,6 @@ mod activation;
 mod add;
 mod contracts;
 mod harness;
+mod nt_xent;
 mod plan;
 mod reference;

@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod add;
+pub mod nt_xent;
 
 use crate::gpu::{Shader, params};
 
@@ -23,6 +24,7 @@ pub fn shaders() -> Vec<&'static Shader> {
     [
         activation::SHADERS, //
         add::SHADERS,
+        nt_xent::SHADERS,
     ]
     .concat()
 }
