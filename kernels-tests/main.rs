@@ -18,6 +18,7 @@ mod gather;
 mod harness;
 mod nearest;
 mod optimizer;
+mod nt_xent;
 mod plan;
 mod reduce;
 mod reference;

@@ -9,6 +9,7 @@ pub mod gather;
 pub mod nearest;
 pub mod optimizer;
 pub mod reduce;
+pub mod nt_xent;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.

@@ -9,6 +9,7 @@ pub mod gather;
 pub mod nearest;
 pub mod optimizer;
 pub mod reduce;
+pub mod nt_xent;
 
 use crate::autograd::Dispatch;
 use crate::gpu::{Kernel, Shader, Variant, params};
@@ -62,6 +63,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         nearest::SHADERS,
         optimizer::SHADERS,
         reduce::SHADERS,
+        nt_xent::SHADERS,
     ]
     .concat()
 }
