@@ -14,4 +14,5 @@ mod batch_norm;
 mod contracts;
 mod harness;
 mod plan;
+mod pool;
 mod reference;

@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod add;
 pub mod batch_norm;
+pub mod pool;
 
 use crate::gpu::{Shader, Variant, params};
 
@@ -36,6 +37,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         activation::SHADERS, //
         add::SHADERS,
         batch_norm::SHADERS,
+        pool::SHADERS,
     ]
     .concat()
 }
