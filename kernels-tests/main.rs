@@ -21,4 +21,5 @@ mod optimizer;
 mod nt_xent;
 mod plan;
 mod reduce;
+mod pool;
 mod reference;

@@ -10,6 +10,7 @@ pub mod nearest;
 pub mod optimizer;
 pub mod reduce;
 pub mod nt_xent;
+pub mod pool;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.

@@ -10,6 +10,7 @@ pub mod nearest;
 pub mod optimizer;
 pub mod reduce;
 pub mod nt_xent;
+pub mod pool;
 
 use crate::autograd::Dispatch;
 use crate::gpu::{Kernel, Shader, Variant, params};
@@ -64,6 +65,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         optimizer::SHADERS,
         reduce::SHADERS,
         nt_xent::SHADERS,
+        pool::SHADERS,
     ]
     .concat()
 }
