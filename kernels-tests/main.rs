@@ -17,3 +17,4 @@ mod optimizer;
 mod plan;
 mod reduce;
 mod reference;
+mod softmax;

@@ -5,6 +5,7 @@ pub mod add;
 pub mod finite;
 pub mod optimizer;
 pub mod reduce;
+pub mod softmax;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.

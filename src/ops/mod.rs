@@ -5,6 +5,7 @@ pub mod add;
 pub mod finite;
 pub mod optimizer;
 pub mod reduce;
+pub mod softmax;
 
 use crate::autograd::Dispatch;
 use crate::gpu::{Kernel, Shader, params};
@@ -43,6 +44,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         finite::SHADERS,
         optimizer::SHADERS,
         reduce::SHADERS,
+        softmax::SHADERS,
     ]
     .concat()
 }
