@@ -23,3 +23,4 @@ mod plan;
 mod reduce;
 mod pool;
 mod reference;
+mod softmax;

@@ -11,6 +11,7 @@ pub mod optimizer;
 pub mod reduce;
 pub mod nt_xent;
 pub mod pool;
+pub mod softmax;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.

@@ -11,6 +11,7 @@ pub mod optimizer;
 pub mod reduce;
 pub mod nt_xent;
 pub mod pool;
+pub mod softmax;
 
 use crate::autograd::Dispatch;
 use crate::gpu::{Kernel, Shader, Variant, params};
@@ -66,6 +67,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         reduce::SHADERS,
         nt_xent::SHADERS,
         pool::SHADERS,
+        softmax::SHADERS,
     ]
     .concat()
 }
