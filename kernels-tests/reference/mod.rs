@@ -7,10 +7,10 @@ pub mod batch_norm;
 pub mod finite;
 pub mod gather;
 pub mod nearest;
-pub mod optimizer;
-pub mod reduce;
 pub mod nt_xent;
+pub mod optimizer;
 pub mod pool;
+pub mod reduce;
 pub mod softmax;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,

@@ -7,10 +7,10 @@ pub mod batch_norm;
 pub mod finite;
 pub mod gather;
 pub mod nearest;
-pub mod optimizer;
-pub mod reduce;
 pub mod nt_xent;
+pub mod optimizer;
 pub mod pool;
+pub mod reduce;
 pub mod softmax;
 
 use crate::autograd::Dispatch;
@@ -63,10 +63,10 @@ pub fn shaders() -> Vec<&'static Shader> {
         finite::SHADERS,
         gather::SHADERS,
         nearest::SHADERS,
-        optimizer::SHADERS,
-        reduce::SHADERS,
         nt_xent::SHADERS,
+        optimizer::SHADERS,
         pool::SHADERS,
+        reduce::SHADERS,
         softmax::SHADERS,
     ]
     .concat()
