@@ -5,11 +5,11 @@
 
 mod error;
 pub use error::{Error, Result};
-//pub mod anomem;
+pub mod anomem;
 pub mod autograd;
 pub mod data;
 pub mod gpu;
-//pub mod nn;
+pub mod nn;
 pub mod ops;
 pub mod report;
 pub mod tensor;

@@ -13,15 +13,15 @@ struct Params {
     count: u32,     // n, rows per image
     height: u32,    // H, cells
     width: u32,     // W, cells
+    stride: u32,    // G, values per row of geometry, at least 5
     tolerance: f32, // cells
 }
 
 @group(0) @binding(0) var<storage, read> index: array<u32>; // [B, n], cells of a
-@group(0) @binding(1) var<storage, read> geometry_a: array<f32>; // [B, 8] x0 y0 width height flip 0 0 0
-@group(0) @binding(2) var<storage, read> geometry_b: array<f32>; // [B, 8]
-@group(0) @binding(3) var<storage, read_write> index_b: array<u32>; // [B, n], cells of b
-@group(0) @binding(4) var<storage, read_write> valid: array<f32>; // [B*n], 1 or 0
-@group(0) @binding(5) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> geometry: array<f32>; // [2B, G] x0 y0 width height flip ...
+@group(0) @binding(2) var<storage, read_write> index_b: array<u32>; // [B, n], cells of b
+@group(0) @binding(3) var<storage, read_write> valid: array<f32>; // [B*n], 1 or 0
+@group(0) @binding(4) var<uniform> p: Params;
 
 fn mirrored(x: f32, flip: f32) -> f32 {
     return select(x, 1.0 - x, flip > 0.5);
@@ -39,16 +39,17 @@ fn matched(
 ) {
     let i = workgroup_index(group, groups) * WG + lane;
     if (i < p.images * p.count) {
-        let g = i / p.count * 8u;
+        let a = i / p.count * p.stride;
+        let b = (p.images + i / p.count) * p.stride;
         let size = vec2<f32>(f32(p.width), f32(p.height));
         let cell = vec2<u32>(index[i] % p.width, index[i] / p.width);
         var point = (vec2<f32>(cell) + 0.5) / size;
-        point.x = mirrored(point.x, geometry_a[g + 4u]);
-        point = vec2<f32>(geometry_a[g], geometry_a[g + 1u])
-            + point * vec2<f32>(geometry_a[g + 2u], geometry_a[g + 3u]);
-        point = (point - vec2<f32>(geometry_b[g], geometry_b[g + 1u]))
-            / vec2<f32>(geometry_b[g + 2u], geometry_b[g + 3u]);
-        point.x = mirrored(point.x, geometry_b[g + 4u]);
+        point.x = mirrored(point.x, geometry[a + 4u]);
+        point = vec2<f32>(geometry[a], geometry[a + 1u])
+            + point * vec2<f32>(geometry[a + 2u], geometry[a + 3u]);
+        point = (point - vec2<f32>(geometry[b], geometry[b + 1u]))
+            / vec2<f32>(geometry[b + 2u], geometry[b + 3u]);
+        point.x = mirrored(point.x, geometry[b + 4u]);
         // In cells of b, where cell k reaches from k to k + 1.
         let at = point * size;
         let found = vec2<u32>(nearest(at.x, p.width), nearest(at.y, p.height));

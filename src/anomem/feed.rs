@@ -88,7 +88,8 @@ impl Feed {
         let mut tape = Tape::new(gpu.report().variant());
         let words = tape.variable(&model.store, self.words);
         let Pixels { n, height, width, channels, .. } = self.pixels;
-        let measured = augment::image_statistics(&mut tape, words, n, height, width, channels)?;
+        let shape = [n, height, width, channels];
+        let measured = augment::image_statistics(&mut tape, words, shape)?;
         tape.place(measured, &model.store, var)?;
         let options = PlanOptions { label: "image statistics".into(), ..Default::default() };
         Plan::compile(gpu, &tape, &model.store, &options)?.run(gpu)?;
@@ -108,19 +109,20 @@ impl Feed {
     /// Those of the operations.
     pub fn record(&self, tape: &mut Tape, model: &Model) -> Result<Batch> {
         let store = &model.store;
-        let Pixels { height, width, channels, .. } = self.pixels;
+        let Pixels { n, height, width, channels, .. } = self.pixels;
+        let held = if self.resident { n } else { self.batch };
+        let shape = [held, height, width, channels];
         let words = tape.variable(store, self.words);
         let statistics = match (model.config.image.standardise, self.statistics) {
             (Standardise::None, _) => None,
             (Standardise::PerImage, Some(var)) => Some(tape.variable(store, var)),
             (Standardise::PerImage, None) => {
-                let (n, h, w, c) = (self.batch, height, width, channels);
-                Some(augment::image_statistics(tape, words, n, h, w, c)?)
+                Some(augment::image_statistics(tape, words, shape)?)
             }
         };
         let (mean, std) = model.normalisation();
         Ok(Batch {
-            images: Images { pixels: words, height, width, channels, statistics, mean, std },
+            images: Images { pixels: words, shape, size: [height, width], statistics, mean, std },
             slots: tape.variable(store, self.slots),
             ids: tape.variable(store, self.ids),
         })

@@ -10,6 +10,9 @@ use crate::{Error, Result};
 /// Random draws of different purpose never share a counter; augmentation uses the numbers below.
 const PURPOSE_POSITIONS: u32 = 64;
 
+/// Points up to half a cell from a cell's centre belong to it: those inside the other view.
+const INSIDE: f32 = 0.5;
+
 /// What one scale contributes to a step, each `[1]` unless said otherwise.
 pub struct Terms {
     /// L_CM, eqs. 4-5.
@@ -122,7 +125,7 @@ fn one_scale(
         }
         Positions::Matched => {
             let (index, valid) =
-                gather::matched(tape, first, views.geometry, height, width)?;
+                gather::matched(tape, first, views.geometry, height, width, INSIDE)?;
             (index, Some(valid))
         }
     };

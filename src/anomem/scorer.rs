@@ -77,14 +77,15 @@ impl Scorer {
         let mut tape = Tape::new(gpu.report().variant());
         let t = &mut tape;
         let pixels = t.variable(&model.store, words);
+        let shape = [batch, height, width, channels];
         let statistics = match model.config.image.standardise {
             Standardise::None => None,
             Standardise::PerImage => {
-                Some(augment::image_statistics(t, pixels, batch, height, width, channels)?)
+                Some(augment::image_statistics(t, pixels, shape)?)
             }
         };
         let (mean, std) = model.normalisation();
-        let images = augment::Images { pixels, height, width, channels, statistics, mean, std };
+        let images = augment::Images { pixels, shape, size: [height, width], statistics, mean, std };
         let chosen = t.variable(&model.store, slots);
         let x = augment::plain(t, &images, chosen)?;
         let maps = model.maps(t, x, Mode::Evaluate)?;

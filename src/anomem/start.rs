@@ -67,8 +67,7 @@ impl Start {
             let source = feed.record(t, model)?;
             let counters = t.variable(&model.store, self.counters);
             let options = augmentation(&model.config);
-            let (h, w) = (source.images.height, source.images.width);
-            let draws = augment::draw(t, &options, counters, source.ids, 2, h, w)?;
+            let draws = augment::draw(t, &options, counters, source.ids, 2)?;
             let x = augment::views(t, &source.images, source.slots, draws, &options)?;
             let maps = model.maps(t, x, Mode::Train)?;
             let mut vectors: Vec<Value> = Vec::new();

@@ -390,7 +390,7 @@ impl Run {
             self.progress.step += 1;
             observer.advance("training", self.progress.step, total);
             if (k + 1) % HISTORY == 0 || k + 1 == per {
-                sums.add(&self.steps.plan.read_history(gpu)?);
+                self.steps.read_into(gpu, &mut sums)?;
             }
         }
         self.progress.epoch += 1;
@@ -501,8 +501,7 @@ fn record(
     let source = feed.record(t, model)?;
     let counter = t.variable(&model.store, counters);
     let options = augmentation(&model.config);
-    let (height, width) = (source.images.height, source.images.width);
-    let draws = augment::draw(t, &options, counter, source.ids, 2, height, width)?;
+    let draws = augment::draw(t, &options, counter, source.ids, 2)?;
     let x = augment::views(t, &source.images, source.slots, draws, &options)?;
     let maps = model.maps(t, x, Mode::Train)?;
     let views = Views { counters: counter, geometry: draws, batch };
@@ -530,18 +529,15 @@ fn record(
 }
 
 impl Recorded {
-    fn compile(self, gpu: &Gpu, model: &Model) -> Result<Steps> {
+    fn compile(mut self, gpu: &Gpu, model: &Model) -> Result<Steps> {
         let mut logged = vec![self.health.non_finite, self.health.grad_square];
         for t in &self.terms {
             logged.extend([t.contrast, t.variance, t.entropy_sum]);
         }
-        let options = PlanOptions {
-            label: "training".into(),
-            history: logged,
-            history_steps: HISTORY,
-            ..Default::default()
-        };
-        let plan = Plan::compile(gpu, &self.tape, &model.store, &options)?;
+        logged.iter().for_each(|v| self.tape.keep(*v));
+        let options = PlanOptions { label: "training".into(), ..Default::default() };
+        let mut plan = Plan::compile(gpu, &self.tape, &model.store, &options)?;
+        logged.iter().try_for_each(|v| plan.history(gpu, *v, HISTORY))?;
         let Self { counters, lr, used, terms, spread, health, .. } = self;
         Ok(Steps { plan, counters, lr, used, terms, spread, health })
     }
@@ -560,18 +556,25 @@ impl Sums {
         Self { scales: vec![[0.0; 3]; scales], grad_norm: 0.0, non_finite: 0 }
     }
 
-    /// Adds steps as [`Recorded::compile`] lays them out: one word each.
-    fn add(&mut self, steps: &[Vec<u32>]) {
-        for words in steps {
-            let value = |i: usize| f64::from(f32::from_bits(words[i]));
-            self.non_finite += usize::from(words[0] != 0);
-            self.grad_norm += value(1).sqrt();
-            for (i, scale) in self.scales.iter_mut().enumerate() {
-                for (k, sum) in scale.iter_mut().enumerate() {
-                    *sum += value(2 + 3 * i + k);
-                }
+}
+
+impl Steps {
+    /// Adds what the steps since the last call logged.
+    fn read_into(&self, gpu: &Gpu, sums: &mut Sums) -> Result<()> {
+        let read = |v: Value| -> Result<Vec<f64>> {
+            let steps = self.plan.read_history::<f32>(gpu, v)?;
+            Ok(steps.iter().map(|step| f64::from(step[0])).collect())
+        };
+        for (scale, t) in sums.scales.iter_mut().zip(&self.terms) {
+            for (sum, v) in scale.iter_mut().zip([t.contrast, t.variance, t.entropy_sum]) {
+                // A skipped step may have lost its losses to infinity; it is counted below.
+                *sum += read(v)?.iter().filter(|v| v.is_finite()).sum::<f64>();
             }
         }
+        sums.grad_norm += read(self.health.grad_square)?.iter().filter(|v| v.is_finite()).map(|v| v.sqrt()).sum::<f64>();
+        let counts = self.plan.read_history::<u32>(gpu, self.health.non_finite)?;
+        sums.non_finite += counts.iter().filter(|step| step[0] != 0).count();
+        Ok(())
     }
 }
 

@@ -20,7 +20,7 @@ params! {
 
 params! {
     /// Params of `matched`.
-    pub struct Matched { images: u32, count: u32, height: u32, width: u32, tolerance: f32 }
+    pub struct Matched { images: u32, count: u32, height: u32, width: u32, stride: u32, tolerance: f32 }
 }
 
 static DRAW_WORDS: Shader = shader!("gather", "draw_words", Draw);
@@ -136,9 +136,9 @@ pub fn gather(tape: &mut Tape, x: Value, indices: &[Value]) -> Result<Vec<Value>
 /// Sampled positions of view a as positions of view b: for each the cell of b's map nearest to the same
 /// image point, u32 `[B, n]`, and whether there is one, f32 `[B*n]`, 1 or 0.
 ///
-/// `index`: u32 `[B, n]`, cells of the map of `height` by `width` cells. `geometry_a`, `geometry_b`: f32
-/// `[B, 8]`, one row per image: x0, y0, width, height of the crop as shares of the source image, flip (1:
-/// the view is mirrored in x), three zeros. `tolerance`: how far the cell's centre may lie from the point
+/// `index`: u32 `[B, n]`, cells of the map of `height` by `width` cells. `geometry`: f32 `[2B, G]`, G at
+/// least 5, one row per image of view a, then of view b: x0, y0, width, height of the crop as shares of
+/// the source image, flip (1: the view is mirrored in x); what follows is not read. `tolerance`: how far the cell's centre may lie from the point
 /// along either axis, in cells of b. 0.5 accepts just the points inside view b; less asks for better
 /// aligned cells, more also takes points a little outside, which then belong to cells of the border.
 ///
@@ -147,22 +147,23 @@ pub fn gather(tape: &mut Tape, x: Value, indices: &[Value]) -> Result<Vec<Value>
 pub fn matched(
     tape: &mut Tape,
     index: Value,
-    geometry_a: Value,
-    geometry_b: Value,
+    geometry: Value,
     height: usize,
     width: usize,
     tolerance: f32,
 ) -> Result<(Value, Value)> {
-    let [of_index, of_a, of_b] = [index, geometry_a, geometry_b].map(|v| tape.shape(v).to_vec());
+    let [of_index, of_geometry] = [index, geometry].map(|v| tape.shape(v).to_vec());
     let &[images, count] = &of_index[..] else {
         let message = format!("index {of_index:?}: expected [B, n]");
         return Err(Error::shape("gather.matched", message));
     };
     let usable = height * width > 0 && tolerance >= 0.0;
-    if of_a != [images, 8] || of_b != [images, 8] || !usable {
+    let stride = of_geometry.get(1).copied().unwrap_or(0);
+    if of_geometry != [2 * images, stride] || stride < 5 || !usable {
         let message = format!(
-            "index {of_index:?}, geometry {of_a:?} and {of_b:?}, map {height}x{width}, tolerance \
-             {tolerance}: expected geometry [{images}, 8] twice, a map with cells, a tolerance >= 0"
+            "index {of_index:?}, geometry {of_geometry:?}, map {height}x{width}, tolerance \
+             {tolerance}: expected geometry [{}, 5 or more], a map with cells, a tolerance >= 0",
+            2 * images
         );
         return Err(Error::shape("gather.matched", message));
     }
@@ -173,10 +174,11 @@ pub fn matched(
         count: count as u32,
         height: height as u32,
         width: width as u32,
+        stride: stride as u32,
         tolerance,
     };
     let launch = Dispatch::new(Kernel::new(&MATCHED), &params, groups_for(images * count));
-    let launch = launch.read(index).read(geometry_a).read(geometry_b);
+    let launch = launch.read(index).read(geometry);
     tape.dispatch(launch.write(index_b).write(valid));
     Ok((index_b, valid))
 }
