@@ -10,6 +10,7 @@
 
 mod activation;
 mod add;
+mod augment;
 mod contracts;
 mod harness;
 mod plan;

@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod add;
+pub mod augment;
 
 use crate::gpu::{Shader, params};
 
@@ -23,6 +24,7 @@ pub fn shaders() -> Vec<&'static Shader> {
     [
         activation::SHADERS, //
         add::SHADERS,
+        augment::SHADERS,
     ]
     .concat()
 }
