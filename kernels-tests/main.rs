@@ -12,6 +12,7 @@ mod activation;
 mod add;
 mod affine;
 mod batch_norm;
+mod augment;
 mod contracts;
 mod finite;
 mod gather;

@@ -12,6 +12,7 @@ pub mod optimizer;
 pub mod pool;
 pub mod reduce;
 pub mod softmax;
+pub mod augment;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.

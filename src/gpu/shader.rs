@@ -103,6 +103,7 @@ const COMMON: &[(&str, &str)] = &[
     ("numeric", include_str!("../../shaders/common/numeric.wgsl")),
     ("reduce", include_str!("../../shaders/common/reduce.wgsl")),
     ("rng", include_str!("../../shaders/common/rng.wgsl")),
+    ("sample", include_str!("../../shaders/common/sample.wgsl")),
 ];
 
 impl Shader {

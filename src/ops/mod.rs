@@ -12,6 +12,7 @@ pub mod optimizer;
 pub mod pool;
 pub mod reduce;
 pub mod softmax;
+pub mod augment;
 
 use crate::autograd::Dispatch;
 use crate::gpu::{Kernel, Shader, Variant, params};
@@ -68,6 +69,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         pool::SHADERS,
         reduce::SHADERS,
         softmax::SHADERS,
+        augment::SHADERS,
     ]
     .concat()
 }
