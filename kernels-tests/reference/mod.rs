@@ -4,6 +4,7 @@ pub mod activation;
 pub mod add;
 pub mod affine;
 pub mod batch_norm;
+pub mod cosine;
 pub mod finite;
 pub mod gather;
 pub mod nearest;
@@ -13,6 +14,7 @@ pub mod pool;
 pub mod reduce;
 pub mod softmax;
 pub mod augment;
+pub mod variance;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.

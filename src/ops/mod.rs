@@ -4,6 +4,7 @@ pub mod activation;
 pub mod add;
 pub mod affine;
 pub mod batch_norm;
+pub mod cosine;
 pub mod finite;
 pub mod gather;
 pub mod nearest;
@@ -13,6 +14,7 @@ pub mod pool;
 pub mod reduce;
 pub mod softmax;
 pub mod augment;
+pub mod variance;
 
 use crate::autograd::Dispatch;
 use crate::gpu::{Kernel, Shader, Variant, params};
@@ -61,6 +63,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         add::SHADERS,
         affine::SHADERS,
         batch_norm::SHADERS,
+        cosine::SHADERS,
         finite::SHADERS,
         gather::SHADERS,
         nearest::SHADERS,
@@ -70,6 +73,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         reduce::SHADERS,
         softmax::SHADERS,
         augment::SHADERS,
+        variance::SHADERS,
     ]
     .concat()
 }
