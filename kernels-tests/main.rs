@@ -11,8 +11,8 @@
 mod activation;
 mod add;
 mod affine;
-mod batch_norm;
 mod augment;
+mod batch_norm;
 mod contracts;
 mod cosine;
 mod finite;

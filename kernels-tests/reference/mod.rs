@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod add;
 pub mod affine;
+pub mod augment;
 pub mod batch_norm;
 pub mod cosine;
 pub mod finite;
@@ -13,7 +14,6 @@ pub mod optimizer;
 pub mod pool;
 pub mod reduce;
 pub mod softmax;
-pub mod augment;
 pub mod variance;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,

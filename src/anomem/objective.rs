@@ -19,12 +19,12 @@ pub struct Terms {
     pub contrast: Value,
     /// L_V, eq. 6.
     pub variance: Value,
+    /// Variance of the retrieved vectors, summed over their components.
+    pub spread: Value,
     /// Sum over the queries of the normalised entropy of their retrieval weights.
     pub entropy_sum: Value,
     /// u32 `[queries]`: the slot of greatest weight.
     pub slot: Value,
-    /// `[queries, D]`: what the memory recalled.
-    pub retrieved: Value,
     /// Queries, so many that [`Self::entropy_sum`] is a mean after division.
     pub queries: usize,
     /// The loss of a network that knows nothing.
@@ -154,10 +154,10 @@ fn one_scale(
     let entropy_sum = reduce::sum(tape, retrieval.entropy)?;
     Ok(Terms {
         contrast,
-        variance,
+        variance: variance.loss,
+        spread: variance.total,
         entropy_sum,
         slot: retrieval.slot,
-        retrieved: retrieval.retrieved,
         queries: n,
         chance: (others as f64).ln(),
     })

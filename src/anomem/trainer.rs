@@ -15,7 +15,7 @@ use crate::data::{
 };
 use crate::gpu::{Gpu, Profile, Submission};
 use crate::nn::{Health, Mode, UpdateOptions};
-use crate::ops::{augment, hopfield, moments};
+use crate::ops::{augment, hopfield};
 use crate::tensor::{Element, VarId};
 use crate::{Error, Result};
 use rand::SeedableRng;
@@ -173,7 +173,6 @@ struct Steps {
     lr: VarId,
     used: Vec<VarId>,
     terms: Vec<Terms>,
-    spread: Vec<Value>,
     health: Health,
 }
 
@@ -413,7 +412,7 @@ impl Run {
             let [contrast, variance, entropy] = sums.scales[i].map(|v| v / per as f64);
             let used: Vec<u32> = self.model.store.download(gpu, self.steps.used[i])?;
             let beta: Vec<f32> = self.model.store.download(gpu, s.beta)?;
-            let spread: Vec<f32> = self.steps.plan.read(gpu, self.steps.spread[i])?;
+            let spread: Vec<f32> = self.steps.plan.read(gpu, t.spread)?;
             loss += loss_config.scale_weights[i]
                 * (contrast + loss_config.variance_weight * variance);
             scales.push(ScaleRecord {
@@ -481,7 +480,6 @@ struct Recorded {
     lr: VarId,
     used: Vec<VarId>,
     terms: Vec<Terms>,
-    spread: Vec<Value>,
     health: Health,
 }
 
@@ -518,14 +516,12 @@ fn record(
     };
     let rate = t.variable(&model.store, lr);
     let health = model.module.update(t, &model.store, &update, rate)?;
-    let mut spread = Vec::new();
     for (term, var) in terms.iter().zip(used) {
         let flags = t.variable(&model.store, *var);
         hopfield::mark_used(t, term.slot, flags)?;
-        spread.push(moments::total_variance(t, term.retrieved)?);
     }
-    spread.iter().for_each(|v| t.keep(*v));
-    Ok(Recorded { tape, counters, lr, used: used.to_vec(), terms, spread, health })
+    terms.iter().for_each(|term| t.keep(term.spread));
+    Ok(Recorded { tape, counters, lr, used: used.to_vec(), terms, health })
 }
 
 impl Recorded {
@@ -538,8 +534,8 @@ impl Recorded {
         let options = PlanOptions { label: "training".into(), ..Default::default() };
         let mut plan = Plan::compile(gpu, &self.tape, &model.store, &options)?;
         logged.iter().try_for_each(|v| plan.history(gpu, *v, HISTORY))?;
-        let Self { counters, lr, used, terms, spread, health, .. } = self;
-        Ok(Steps { plan, counters, lr, used, terms, spread, health })
+        let Self { counters, lr, used, terms, health, .. } = self;
+        Ok(Steps { plan, counters, lr, used, terms, health })
     }
 }
 

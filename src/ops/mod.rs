@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod add;
 pub mod affine;
+pub mod augment;
 pub mod batch_norm;
 pub mod cosine;
 pub mod finite;
@@ -13,7 +14,6 @@ pub mod optimizer;
 pub mod pool;
 pub mod reduce;
 pub mod softmax;
-pub mod augment;
 pub mod variance;
 
 use crate::autograd::Dispatch;
@@ -62,6 +62,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         activation::SHADERS, //
         add::SHADERS,
         affine::SHADERS,
+        augment::SHADERS,
         batch_norm::SHADERS,
         cosine::SHADERS,
         finite::SHADERS,
@@ -72,7 +73,6 @@ pub fn shaders() -> Vec<&'static Shader> {
         pool::SHADERS,
         reduce::SHADERS,
         softmax::SHADERS,
-        augment::SHADERS,
         variance::SHADERS,
     ]
     .concat()
