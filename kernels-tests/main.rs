@@ -11,6 +11,7 @@
 mod activation;
 mod add;
 mod contracts;
+mod faults;
 mod harness;
 mod plan;
 mod reference;
