@@ -10,8 +10,21 @@
 
 mod activation;
 mod add;
+mod affine;
+mod augment;
+mod batch_norm;
 mod contracts;
+mod cosine;
 mod faults;
+mod finite;
+mod gather;
 mod harness;
+mod nearest;
+mod nt_xent;
+mod optimizer;
 mod plan;
+mod pool;
+mod reduce;
 mod reference;
+mod softmax;
+mod variance;

@@ -9,6 +9,7 @@ pub mod anomem;
 pub mod autograd;
 pub mod data;
 pub mod gpu;
+pub mod nn;
 pub mod ops;
 pub mod report;
 pub mod tensor;

@@ -2,10 +2,52 @@
 
 pub mod activation;
 pub mod add;
+pub mod affine;
+pub mod batch_norm;
+pub mod cosine;
+pub mod finite;
+pub mod gather;
+pub mod nearest;
+pub mod nt_xent;
+pub mod optimizer;
+pub mod pool;
+pub mod reduce;
+pub mod softmax;
+pub mod augment;
+pub mod variance;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.
 pub struct Out {
     pub value: Vec<f64>,
     pub mag: Vec<f64>,
+}
+
+/// Central difference of `f` along `x[i]`.
+pub fn slope(x: &[f64], i: usize, f: impl Fn(&[f64]) -> f64) -> f64 {
+    let h = 1e-5;
+    let at = |d: f64| {
+        let mut moved = x.to_vec();
+        moved[i] += d;
+        f(&moved)
+    };
+    (at(h) - at(-h)) / (2.0 * h)
+}
+
+/// Compares a gradient with central differences of `loss`, all in f64.
+fn derivative(at: &[f64], analytic: &[f64], loss: impl Fn(&[f64]) -> f64) {
+    assert_eq!(at.len(), analytic.len());
+    for (i, analytic) in analytic.iter().enumerate() {
+        let h = 1e-5;
+        let moved = |by: f64| {
+            let mut v = at.to_vec();
+            v[i] += by;
+            loss(&v)
+        };
+        let numeric = (moved(h) - moved(-h)) / (2.0 * h);
+        assert!(
+            (numeric - analytic).abs() <= 1e-7 * (1.0 + analytic.abs()),
+            "[{i}]: differences give {numeric}, the gradient is {analytic}"
+        );
+    }
 }

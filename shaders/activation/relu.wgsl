@@ -20,6 +20,7 @@ fn relu(
 ) {
     let i = workgroup_index(group, groups) * WG + lane;
     if (i < p.len) {
-        y[i] = max(x[i], 0.0);
+        // max(NaN, 0) may be 0 and would hide a diverged layer from the count of non-finite values.
+        y[i] = select(x[i], 0.0, x[i] < 0.0);
     }
 }

@@ -21,6 +21,6 @@ fn relu_backward(
 ) {
     let i = workgroup_index(group, groups) * WG + lane;
     if (i < p.len) {
-        grad_x[i] = select(0.0, grad_y[i], y[i] > 0.0);
+        grad_x[i] = select(grad_y[i], 0.0, y[i] <= 0.0);
     }
 }

@@ -34,6 +34,13 @@ fn uniform01(word: u32) -> f32 {
 fn normal_pair(a: u32, b: u32) -> vec2<f32> {
     // 1 - u is in (0, 1], so the logarithm is finite; u and 1 - u have the same distribution.
     let r = sqrt(-2.0 * log(1.0 - uniform01(a)));
-    let t = 6.2831855 * uniform01(b);
+    // In [-pi, pi), where WGSL says how accurate sin and cos are.
+    let t = 6.2831855 * (uniform01(b) - 0.5);
     return vec2<f32>(r * cos(t), r * sin(t));
+}
+
+// Four standard normals of one counter.
+fn normals(key: vec2<u32>, counter: vec4<u32>) -> vec4<f32> {
+    let words = philox(key, counter);
+    return vec4<f32>(normal_pair(words.x, words.y), normal_pair(words.z, words.w));
 }

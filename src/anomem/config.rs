@@ -89,8 +89,6 @@ pub struct NetworkConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MemoryConfig {
-    /// False: no memory, the paper's comparison.
-    pub enabled: bool,
     /// Stages (1 to 4) whose output maps are the scales, rising.
     pub scales: Vec<usize>,
     /// Prototypes per scale.
@@ -108,8 +106,6 @@ pub struct MemoryConfig {
     pub tolerance: f64,
     /// Where prototypes start.
     pub init: MemoryInit,
-    /// Restart slots that a whole epoch did not use from the worst-recalled features.
-    pub revive: bool,
 }
 
 /// Section `[loss]`.
@@ -141,7 +137,7 @@ pub struct LossConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Passes over the training images.
+    /// Passes over the training images; 0 leaves the network untrained.
     pub epochs: usize,
     /// Images per step, each seen in two views.
     pub batch: usize,
@@ -154,7 +150,7 @@ pub struct TrainConfig {
     pub weight_decay: f64,
     /// Learning rate of prototypes relative to the encoder's.
     pub memory_lr_scale: f64,
-    /// Epochs of linear rise to the peak.
+    /// Epochs of linear rise to the peak; at most half of a training.
     pub warmup_epochs: usize,
     /// Learning rate after the rise.
     pub schedule: Schedule,
@@ -603,7 +599,6 @@ impl LossConfig {
 
 impl TrainConfig {
     fn check(&self, check: &mut Check) {
-        check.at_least("train.epochs", self.epochs, 1);
         // One image has no negatives.
         check.at_least("train.batch", self.batch, 2);
         if let Some(lr) = self.lr {
@@ -613,9 +608,6 @@ impl TrainConfig {
         check.that(momentum, "train.momentum", self.momentum, "0 or more and below 1");
         check.not_negative("train.weight_decay", self.weight_decay);
         check.not_negative("train.memory_lr_scale", self.memory_lr_scale);
-        let expected = format!("less than train.epochs ({})", self.epochs);
-        let ends = self.warmup_epochs == 0 || self.warmup_epochs < self.epochs;
-        check.that(ends, "train.warmup_epochs", self.warmup_epochs, &expected);
     }
 }
 
@@ -859,7 +851,6 @@ mod tests {
             ("loss.scale_weights=[0, 0]", "loss.scale_weights = [0.0, 0.0]: expected at least one"),
             ("train.batch=1", "train.batch = 1: expected at least 2"),
             ("train.momentum=1", "train.momentum = 1: expected 0 or more and below 1"),
-            ("train.epochs=2", "train.warmup_epochs = 2: expected less than train.epochs (2)"),
             ("augment.crop_max=0.2", "augment.crop_min = 0.5: expected at most augment.crop_max"),
             ("augment.flip=1.5", "augment.flip = 1.5: expected 0 to 1"),
             ("augment.blur_sigma=[2, 1]", "augment.blur_sigma = [2.0, 1.0]: expected [least"),

@@ -99,9 +99,11 @@ pub(crate) use shader;
 /// The files of `shaders/common`, the only ones that can be imported.
 const COMMON: &[(&str, &str)] = &[
     ("grid", include_str!("../../shaders/common/grid.wgsl")),
+    ("lanes", include_str!("../../shaders/common/lanes.wgsl")),
     ("numeric", include_str!("../../shaders/common/numeric.wgsl")),
     ("reduce", include_str!("../../shaders/common/reduce.wgsl")),
     ("rng", include_str!("../../shaders/common/rng.wgsl")),
+    ("sample", include_str!("../../shaders/common/sample.wgsl")),
 ];
 
 impl Shader {

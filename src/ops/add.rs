@@ -1,14 +1,15 @@
 //! Elementwise sum: residual connections, and the joining of gradients.
 
-use super::{Elementwise, groups_for};
-use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Shader, shader};
+use super::{Elementwise, elementwise};
+use crate::autograd::{Element, Tape, Value};
+use crate::gpu::{Shader, shader};
 use crate::{Error, Result};
 
 static FORWARD: Shader = shader!("add", "forward", Elementwise);
+static FORWARD_VEC4: Shader = shader!("add", "forward_vec4", Elementwise);
 
 /// The family's shaders.
-pub const SHADERS: &[&Shader] = &[&FORWARD];
+pub const SHADERS: &[&Shader] = &[&FORWARD, &FORWARD_VEC4];
 
 /// `a + b` of equal shapes.
 ///
@@ -21,9 +22,7 @@ pub fn add(tape: &mut Tape, a: Value, b: Value) -> Result<Value> {
     }
     let sum = tape.temporary("add", &shape, Element::F32)?;
     let len = tape.len(a);
-    let params = Elementwise { len: len as u32 };
-    let launch = Dispatch::new(Kernel::new(&FORWARD), &params, groups_for(len));
-    tape.dispatch(launch.flops(len as u64).read(a).read(b).write(sum));
+    tape.dispatch(elementwise(&FORWARD, &FORWARD_VEC4, len).read(a).read(b).write(sum));
     tape.rule(sum, &[a, b], |_, grad, _| Ok(vec![Some(grad), Some(grad)]));
     Ok(sum)
 }

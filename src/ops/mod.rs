@@ -2,11 +2,25 @@
 
 pub mod activation;
 pub mod add;
+pub mod affine;
+pub mod batch_norm;
+pub mod cosine;
+pub mod finite;
+pub mod gather;
+pub mod nearest;
+pub mod nt_xent;
+pub mod optimizer;
+pub mod pool;
+pub mod reduce;
+pub mod softmax;
+pub mod augment;
+pub mod variance;
 
-use crate::gpu::{Shader, params};
+use crate::autograd::Dispatch;
+use crate::gpu::{Kernel, Shader, Variant, params};
 
 params! {
-    /// Params of an elementwise kernel.
+    /// Params of an elementwise kernel; the length counts elements, or vectors of four.
     pub struct Elementwise { len: u32 }
 }
 
@@ -18,11 +32,48 @@ fn groups_for(len: usize) -> u64 {
     (len as u64).div_ceil(WG)
 }
 
+/// The vector form of an elementwise kernel where `len` is a multiple of 4, else the scalar form,
+/// and how many items it walks.
+fn scalar_or_vec4(scalar: &'static Shader, vec4: &'static Shader, len: usize) -> (Kernel, usize) {
+    let (shader, items) = if len.is_multiple_of(4) { (vec4, len / 4) } else { (scalar, len) };
+    (Kernel::new(shader), items)
+}
+
+/// Launches an elementwise kernel over `len` elements.
+fn elementwise(scalar: &'static Shader, vec4: &'static Shader, len: usize) -> Dispatch {
+    let (kernel, items) = scalar_or_vec4(scalar, vec4, len);
+    Dispatch::new(kernel, &Elementwise { len: items as u32 }, groups_for(items)).flops(len as u64)
+}
+
+/// Invocations that share a row of `len` elements in kernels that import `lanes`: their `LANES`.
+///
+/// A workgroup where rows are long enough to feed one; a single invocation on software drivers,
+/// where barriers cost more than they save.
+fn group_lanes(variant: Variant, len: usize) -> u32 {
+    match variant {
+        Variant::Tiled if len as u64 >= WG => WG as u32,
+        _ => 1,
+    }
+}
+
 /// Every shader of every family, for the contract tests.
 pub fn shaders() -> Vec<&'static Shader> {
     [
         activation::SHADERS, //
         add::SHADERS,
+        affine::SHADERS,
+        batch_norm::SHADERS,
+        cosine::SHADERS,
+        finite::SHADERS,
+        gather::SHADERS,
+        nearest::SHADERS,
+        nt_xent::SHADERS,
+        optimizer::SHADERS,
+        pool::SHADERS,
+        reduce::SHADERS,
+        softmax::SHADERS,
+        augment::SHADERS,
+        variance::SHADERS,
     ]
     .concat()
 }

@@ -114,6 +114,24 @@ impl Store {
         Ok(VarId(self.variables.len() - 1))
     }
 
+    /// Adds a flat view of all variables from `first` to `last`, with the gaps between them, which
+    /// stay zero: one dispatch then serves them all.
+    ///
+    /// # Errors
+    /// Variables of different slabs, or in the wrong order.
+    pub fn span(&mut self, name: &str, first: VarId, last: VarId) -> Result<VarId> {
+        let (from, to) = (self.variable(first), self.variable(last));
+        if from.slab != to.slab || from.offset > to.offset || from.element != to.element {
+            let message = format!("{} and {} do not span a part of one slab", from.name, to.name);
+            return Err(Error::shape("variable", format!("{name}: {message}")));
+        }
+        let len = (to.offset - from.offset) as usize / 4 + to.len();
+        let variable =
+            Variable { name: name.to_string(), shape: vec![len], trainable: false, ..from.clone() };
+        self.variables.push(variable);
+        Ok(VarId(self.variables.len() - 1))
+    }
+
     /// The description of a variable.
     pub fn variable(&self, id: VarId) -> &Variable {
         &self.variables[id.0]

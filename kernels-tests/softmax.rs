@@ -1,0 +1,89 @@
+use crate::harness::{Input, close, fill, gpu, run, run_case, variants, wide};
+use crate::reference::softmax as reference;
+use anomem::gpu::{Gpu, Variant};
+use anomem::ops::softmax::softmax;
+use proptest::prelude::*;
+
+/// Rows and columns: ones; equal; one under, at and over a workgroup of rows and of columns; the
+/// longest rows of the method's memories; over one dispatch dimension of rows.
+const SHAPES: &[[usize; 2]] = &[
+    [1, 1],
+    [1, 7],
+    [7, 1],
+    [5, 3],
+    [6, 6],
+    [63, 5],
+    [64, 64],
+    [65, 63],
+    [3, 65],
+    [2, 129],
+    [3, 4096],
+];
+
+/// The magnitude holds the roundings of an exponential; a row's sum adds some that grow as the root of
+/// their number.
+fn depth(cols: usize) -> f64 {
+    1.0 + (cols as f64).sqrt() / 16.0
+}
+
+/// Rows of different size and spread, far from 0, so that exp overflows unless the maximum is
+/// subtracted.
+fn logits(rows: usize, cols: usize) -> Vec<f32> {
+    let mut x = fill(rows * cols, 1);
+    for (r, row) in x.chunks_mut(cols).enumerate() {
+        row.iter_mut().for_each(|x| *x = *x * 3.0 + [-90.0, 0.5, 130.0][r % 3]);
+    }
+    x
+}
+
+fn check(gpu: &Gpu, variant: Variant, [rows, cols]: [usize; 2], scale: f32) {
+    let (x, g) = (logits(rows, cols), fill(rows * cols, 2));
+    let inputs = [Input::Trainable(&[rows, cols], &x)];
+    let record = |t: &mut _, v: &[_]| Ok(vec![softmax(t, v[0], scale)?]);
+    let outcome = run_case(gpu, variant, &inputs, &[&g], record).unwrap();
+    let (wide_x, wide_scale) = (wide(&x), f64::from(scale));
+    let want = reference::forward(&wide_x, cols, wide_scale);
+    let y = close("y", &outcome.outputs[0], &want, depth(cols)).unwrap();
+    let want = reference::backward(&wide_x, &wide(&g), cols, wide_scale);
+    let grad = close("grad_x", &outcome.grads[0], &want, depth(cols)).unwrap();
+    println!("softmax [{rows}, {cols}] {variant:?}: worst {y:.3} and {grad:.3} of the allowance");
+}
+
+#[test]
+fn matches_the_reference() {
+    for default_limits in [false, true] {
+        let Some(gpu) = gpu(default_limits) else { return };
+        for variant in variants(gpu) {
+            for shape in SHAPES {
+                check(gpu, variant, *shape, 0.75);
+            }
+            check(gpu, variant, [5, 7], -1.25);
+        }
+    }
+}
+
+#[test]
+fn more_rows_than_one_dispatch_dimension() {
+    let Some(gpu) = gpu(true) else { return };
+    check(gpu, Variant::Simple, [65_535 * 64 + 1, 1], 0.75);
+    check(gpu, Variant::Tiled, [65_536, 3], 0.75);
+}
+
+#[test]
+fn what_is_no_matrix_is_an_error() {
+    let Some(gpu) = gpu(false) else { return };
+    let x = fill(6, 1);
+    let e = run(gpu, &[(&[1, 2, 3], &x)], &x, |t, v| softmax(t, v[0], 1.0)).unwrap_err();
+    assert_eq!(e.to_string(), "softmax: x [1, 2, 3]: expected [R, C]");
+    let e = run(gpu, &[(&[4, 0], &[])], &[], |t, v| softmax(t, v[0], 1.0)).unwrap_err();
+    assert!(e.to_string().contains("[4, 0]"), "{e}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn any_shape(rows in 1usize..90, cols in 1usize..90, scale in 0.1f32..4.0) {
+        let Some(gpu) = gpu(false) else { return Ok(()) };
+        variants(gpu).into_iter().for_each(|v| check(gpu, v, [rows, cols], scale));
+    }
+}

@@ -1,0 +1,26 @@
+// forward.wgsl for lengths that are multiples of 4. One invocation per vector.
+// Reference and tests: kernels-tests/add.rs.
+#import grid
+
+const WG: u32 = 64u;
+
+struct Params {
+    len: u32, // vectors
+}
+
+@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> sum: array<vec4<f32>>;
+@group(0) @binding(3) var<uniform> p: Params;
+
+@compute @workgroup_size(WG)
+fn forward_vec4(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(group, groups) * WG + lane;
+    if (i < p.len) {
+        sum[i] = a[i] + b[i];
+    }
+}

@@ -1,0 +1,45 @@
+// grad_gamma and grad_beta: the chunks' sums added in a fixed order.
+// LANES invocations per channel. Reference and tests: kernels-tests/batch_norm.rs.
+#import grid
+#import lanes
+
+const WG: u32 = 64u;
+
+struct Params {
+    rows: u32,         // all leading dimensions together
+    channels: u32,
+    chunks: u32,
+    chunk_stride: u32, // rows from the first of a chunk to the first of the next
+    row_stride: u32,   // rows from one of a chunk to its next
+    chunk_rows: u32,   // most rows of a chunk
+    eps: f32,
+}
+
+@group(0) @binding(0) var<storage, read> partial_gamma: array<f32>; // [channels, chunks]
+@group(0) @binding(1) var<storage, read> partial_beta: array<f32>;  // [channels, chunks]
+@group(0) @binding(2) var<storage, read_write> grad_gamma: array<f32>; // [channels]
+@group(0) @binding(3) var<storage, read_write> grad_beta: array<f32>;  // [channels]
+@group(0) @binding(4) var<uniform> p: Params;
+
+@compute @workgroup_size(WG)
+fn backward_final(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let channel = (workgroup_index(group, groups) * WG + lane) / LANES;
+    // Surplus invocations repeat the last channel: all must reach the barriers.
+    let c = min(channel, p.channels - 1u);
+    var of_gamma = 0.0;
+    var of_beta = 0.0;
+    for (var k = lane % LANES; k < p.chunks; k += LANES) {
+        of_gamma += partial_gamma[c * p.chunks + k];
+        of_beta += partial_beta[c * p.chunks + k];
+    }
+    of_gamma = lanes_sum(lane, of_gamma);
+    of_beta = lanes_sum(lane, of_beta);
+    if (channel < p.channels && lane % LANES == 0u) {
+        grad_gamma[c] = of_gamma;
+        grad_beta[c] = of_beta;
+    }
+}

@@ -1,0 +1,51 @@
+// dL/dx of batch normalisation with the batch's own statistics (Ioffe and Szegedy 2015, section 3):
+// grad_x = gamma / s (grad_y - grad_beta / n - xhat grad_gamma / n), s = sqrt(variance + eps),
+// xhat = (x - mean) / s, n rows.
+// One invocation per channel and chunk of rows. Reference and tests: kernels-tests/batch_norm.rs.
+#import grid
+
+const WG: u32 = 64u;
+
+struct Params {
+    rows: u32,         // all leading dimensions together
+    channels: u32,
+    chunks: u32,
+    chunk_stride: u32, // rows from the first of a chunk to the first of the next
+    row_stride: u32,   // rows from one of a chunk to its next
+    chunk_rows: u32,   // most rows of a chunk
+    eps: f32,
+}
+
+@group(0) @binding(0) var<storage, read> grad_y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> gamma: array<f32>;      // [channels]
+@group(0) @binding(3) var<storage, read> mean: array<f32>;       // [channels]
+@group(0) @binding(4) var<storage, read> variance: array<f32>;   // [channels], biased
+@group(0) @binding(5) var<storage, read> grad_gamma: array<f32>; // [channels]
+@group(0) @binding(6) var<storage, read> grad_beta: array<f32>;  // [channels]
+@group(0) @binding(7) var<storage, read_write> grad_x: array<f32>;
+@group(0) @binding(8) var<uniform> p: Params;
+
+@compute @workgroup_size(WG)
+fn backward_input(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(group, groups) * WG + lane;
+    if (i < p.channels * p.chunks) {
+        let c = i % p.channels;
+        let first = (i / p.channels) * p.chunk_stride;
+        let count = min(p.chunk_rows, (p.rows - first + p.row_stride - 1u) / p.row_stride);
+        let n = f32(p.rows);
+        let s = sqrt(variance[c] + p.eps);
+        let k = gamma[c] / s;
+        let m = mean[c];
+        let mean_grad = grad_beta[c] / n;
+        let slope = grad_gamma[c] / (n * s);
+        for (var r = 0u; r < count; r++) {
+            let at = (first + r * p.row_stride) * p.channels + c;
+            grad_x[at] = k * (grad_y[at] - mean_grad - (x[at] - m) * slope);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+// Sums of grad_y xhat (towards grad_gamma) and of grad_y (towards grad_beta) of one channel over one
+// chunk of rows, xhat = (x - mean) / sqrt(variance + eps). backward_final adds the chunks.
+// One invocation per channel and chunk. Reference and tests: kernels-tests/batch_norm.rs.
+#import grid
+
+const WG: u32 = 64u;
+
+struct Params {
+    rows: u32,         // all leading dimensions together
+    channels: u32,
+    chunks: u32,
+    chunk_stride: u32, // rows from the first of a chunk to the first of the next
+    row_stride: u32,   // rows from one of a chunk to its next
+    chunk_rows: u32,   // most rows of a chunk
+    eps: f32,
+}
+
+@group(0) @binding(0) var<storage, read> grad_y: array<f32>;   // [rows, channels]
+@group(0) @binding(1) var<storage, read> x: array<f32>;        // [rows, channels]
+@group(0) @binding(2) var<storage, read> mean: array<f32>;     // [channels]
+@group(0) @binding(3) var<storage, read> variance: array<f32>; // [channels], biased
+@group(0) @binding(4) var<storage, read_write> partial_gamma: array<f32>; // [channels, chunks]
+@group(0) @binding(5) var<storage, read_write> partial_beta: array<f32>;  // [channels, chunks]
+@group(0) @binding(6) var<uniform> p: Params;
+
+@compute @workgroup_size(WG)
+fn backward_sums(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(group, groups) * WG + lane;
+    if (i < p.channels * p.chunks) {
+        let c = i % p.channels;
+        let chunk = i / p.channels;
+        let first = chunk * p.chunk_stride;
+        let count = min(p.chunk_rows, (p.rows - first + p.row_stride - 1u) / p.row_stride);
+        let m = mean[c];
+        var products = 0.0;
+        var sum = 0.0;
+        for (var k = 0u; k < count; k++) {
+            let at = (first + k * p.row_stride) * p.channels + c;
+            let g = grad_y[at];
+            products += g * (x[at] - m);
+            sum += g;
+        }
+        partial_gamma[c * p.chunks + chunk] = products / sqrt(variance[c] + p.eps);
+        partial_beta[c * p.chunks + chunk] = sum;
+    }
+}

@@ -1,0 +1,58 @@
+// backward_sums.wgsl with four neighbouring channels per invocation, for channels a multiple of 4.
+// One invocation per four channels and chunk. Reference and tests: kernels-tests/batch_norm.rs.
+#import grid
+
+const WG: u32 = 64u;
+
+struct Params {
+    rows: u32,         // all leading dimensions together
+    channels: u32,
+    chunks: u32,
+    chunk_stride: u32, // rows from the first of a chunk to the first of the next
+    row_stride: u32,   // rows from one of a chunk to its next
+    chunk_rows: u32,   // most rows of a chunk
+    eps: f32,
+}
+
+@group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;   // [rows, channels]
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;        // [rows, channels]
+@group(0) @binding(2) var<storage, read> mean: array<vec4<f32>>;     // [channels]
+@group(0) @binding(3) var<storage, read> variance: array<vec4<f32>>; // [channels], biased
+@group(0) @binding(4) var<storage, read_write> partial_gamma: array<f32>; // [channels, chunks]
+@group(0) @binding(5) var<storage, read_write> partial_beta: array<f32>;  // [channels, chunks]
+@group(0) @binding(6) var<uniform> p: Params;
+
+@compute @workgroup_size(WG)
+fn backward_sums_vec4(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(group, groups) * WG + lane;
+    let quads = p.channels / 4u;
+    if (i < quads * p.chunks) {
+        let c = i % quads;
+        let chunk = i / quads;
+        let first = chunk * p.chunk_stride;
+        let count = min(p.chunk_rows, (p.rows - first + p.row_stride - 1u) / p.row_stride);
+        let m = mean[c];
+        var products = vec4<f32>();
+        var sum = vec4<f32>();
+        for (var k = 0u; k < count; k++) {
+            let at = (first + k * p.row_stride) * quads + c;
+            let g = grad_y[at];
+            products += g * (x[at] - m);
+            sum += g;
+        }
+        products /= sqrt(variance[c] + p.eps);
+        let at = 4u * c * p.chunks + chunk;
+        partial_gamma[at] = products.x;
+        partial_gamma[at + p.chunks] = products.y;
+        partial_gamma[at + 2u * p.chunks] = products.z;
+        partial_gamma[at + 3u * p.chunks] = products.w;
+        partial_beta[at] = sum.x;
+        partial_beta[at + p.chunks] = sum.y;
+        partial_beta[at + 2u * p.chunks] = sum.z;
+        partial_beta[at + 3u * p.chunks] = sum.w;
+    }
+}

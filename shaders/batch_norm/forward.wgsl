@@ -1,0 +1,45 @@
+// y = gamma (x - mean) / sqrt(variance + eps) + beta per channel (Ioffe and Szegedy 2015, algorithm 1),
+// x: [rows, channels]. Backward needs x, mean and variance.
+// One invocation per channel and chunk of rows. Reference and tests: kernels-tests/batch_norm.rs.
+#import grid
+
+const WG: u32 = 64u;
+
+struct Params {
+    rows: u32,         // all leading dimensions together
+    channels: u32,
+    chunks: u32,
+    chunk_stride: u32, // rows from the first of a chunk to the first of the next
+    row_stride: u32,   // rows from one of a chunk to its next
+    chunk_rows: u32,   // most rows of a chunk
+    eps: f32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> gamma: array<f32>;    // [channels]
+@group(0) @binding(2) var<storage, read> beta: array<f32>;     // [channels]
+@group(0) @binding(3) var<storage, read> mean: array<f32>;     // [channels]
+@group(0) @binding(4) var<storage, read> variance: array<f32>; // [channels], biased
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(6) var<uniform> p: Params;
+
+@compute @workgroup_size(WG)
+fn forward(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(group, groups) * WG + lane;
+    if (i < p.channels * p.chunks) {
+        let c = i % p.channels;
+        let first = (i / p.channels) * p.chunk_stride;
+        let count = min(p.chunk_rows, (p.rows - first + p.row_stride - 1u) / p.row_stride);
+        let k = gamma[c] / sqrt(variance[c] + p.eps);
+        let m = mean[c];
+        let b = beta[c];
+        for (var r = 0u; r < count; r++) {
+            let at = (first + r * p.row_stride) * p.channels + c;
+            y[at] = (x[at] - m) * k + b;
+        }
+    }
+}

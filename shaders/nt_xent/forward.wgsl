@@ -1,0 +1,90 @@
+// NT-Xent (Chen et al. 2020, eq. 1), the plain rung: per row the log-sum-exp over its allowed others
+// of s = <z_i, z_j> / tau, and its loss lse - s_pair. Rows 0..pairs are a, the rest b.
+// Others of row i: rows j = i mod groups (positions when contrasted per position, else 1) that are
+// kept and of another image (image_rows rows of a group each), or i's pair.
+// A launch takes the columns begin..end of a group and goes on from the lse and -s_pair that the one
+// before left. One invocation per row. Saved for backward: lse. Reference and tests: kernels-tests/nt_xent.rs.
+#import grid
+
+const WG: u32 = 64u;
+
+struct Params {
+    pairs: u32, // n
+    features: u32, // D
+    padded_features: u32, // not used here
+    groups: u32,
+    image_rows: u32,
+    tiles: u32, // not used here
+    has_valid: u32, // 0: `valid` is bound to something else
+    inverse_tau: f32,
+    begin: u32, // columns of the group that this launch takes: rows
+    end: u32, // one past them
+}
+
+@group(0) @binding(0) var<storage, read> a: array<f32>; // [pairs, features]
+@group(0) @binding(1) var<storage, read> b: array<f32>; // [pairs, features]
+@group(0) @binding(2) var<storage, read> valid: array<f32>; // [pairs]
+@group(0) @binding(3) var<storage, read_write> lse: array<f32>; // [2 pairs]
+@group(0) @binding(4) var<storage, read_write> term: array<f32>; // [2 pairs], the row's loss
+@group(0) @binding(5) var<uniform> p: Params;
+
+fn z(row: u32, c: u32) -> f32 {
+    if (row < p.pairs) {
+        return a[row * p.features + c];
+    }
+    return b[(row - p.pairs) * p.features + c];
+}
+
+fn similarity(i: u32, j: u32) -> f32 {
+    var s = 0.0;
+    for (var c = 0u; c < p.features; c++) {
+        s += z(i, c) * z(j, c);
+    }
+    return s * p.inverse_tau;
+}
+
+fn kept(row: u32) -> bool {
+    return p.has_valid == 0u || valid[row % p.pairs] != 0.0;
+}
+
+fn image(row: u32) -> u32 {
+    return row % p.pairs / p.groups / p.image_rows;
+}
+
+@compute @workgroup_size(WG)
+fn forward(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(group, groups) * WG + lane;
+    if (i >= 2u * p.pairs) {
+        return;
+    }
+    if (!kept(i)) {
+        lse[i] = 0.0;
+        term[i] = 0.0;
+        return;
+    }
+    let pair = (i + p.pairs) % (2u * p.pairs);
+    let positive = similarity(i, pair);
+    // The pair is always allowed: it starts the running maximum and the sum relative to it.
+    var top = positive;
+    if (p.begin > 0u) {
+        top = lse[i];
+    }
+    var sum = 1.0;
+    for (var column = p.begin; column < p.end; column++) {
+        let j = column * p.groups + i % p.groups;
+        if (image(j) == image(i) || !kept(j)) {
+            continue;
+        }
+        let s = similarity(i, j);
+        let higher = max(top, s);
+        sum = sum * exp(top - higher) + exp(s - higher);
+        top = higher;
+    }
+    lse[i] = top + log(sum);
+    // Not lse - positive: log(sum) keeps its digits when the pair is the maximum.
+    term[i] = (top - positive) + log(sum);
+}

@@ -1,0 +1,159 @@
+//! Training images on their way to a step: resident on the GPU where they fit, else uploaded batch
+//! by batch from main memory.
+
+use super::config::Standardise;
+use super::model::Model;
+use crate::autograd::{Plan, PlanOptions, Tape};
+use crate::data::Pixels;
+use crate::gpu::Gpu;
+use crate::ops::augment::{self, Images};
+use crate::tensor::{Element, Store, VarId};
+use crate::{Error, Result};
+
+/// Images that steps draw from.
+pub struct Feed {
+    pixels: Pixels,
+    /// All images, or one batch of them.
+    resident: bool,
+    batch: usize,
+    words: VarId,
+    slots: VarId,
+    ids: VarId,
+    /// Mean and deviation of each resident image, when images are standardised one by one.
+    statistics: Option<VarId>,
+}
+
+impl Feed {
+    /// Declares the variables for steps of `batch` images under names that start with `prefix`.
+    /// The images stay on the GPU if they fit one binding and half of what `budget` leaves.
+    ///
+    /// # Errors
+    /// Names that exist, or an image that does not fit one binding.
+    pub fn declare(
+        model: &mut Model,
+        prefix: &str,
+        pixels: Pixels,
+        batch: usize,
+        gpu: &Gpu,
+    ) -> Result<Self> {
+        let limit = gpu.max_binding().min(gpu.max_buffer());
+        let bytes = |images: usize| (images * pixels.image_len()).next_multiple_of(4);
+        let resident = bytes(pixels.n) as u64 <= limit;
+        let held = if resident { pixels.n } else { batch };
+        if bytes(held) as u64 > limit {
+            return Err(Error::Limit {
+                what: format!("a batch of {batch} images of {} bytes", pixels.image_len()),
+                wanted: format!("{} bytes", bytes(held)),
+                limit: "max_storage_buffer_binding_size".into(),
+                allowed: format!("{limit} bytes"),
+            });
+        }
+        let store = &mut model.store;
+        let slab = store.slab(prefix);
+        let mut declare = |what: &str, shape: &[usize], element| {
+            store.declare(slab, &format!("{prefix}.{what}"), shape, element, false)
+        };
+        let words = declare("pixels", &[bytes(held) / 4], Element::U32)?;
+        let slots = declare("slots", &[batch], Element::U32)?;
+        let ids = declare("ids", &[batch], Element::U32)?;
+        let statistics = match model.config.image.standardise {
+            Standardise::PerImage if resident => {
+                Some(declare("statistics", &[pixels.n, 2], Element::F32)?)
+            }
+            _ => None,
+        };
+        Ok(Self { pixels, resident, batch, words, slots, ids, statistics })
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.pixels.n
+    }
+
+    /// Whether all images stay on the GPU.
+    pub fn is_resident(&self) -> bool {
+        self.resident
+    }
+
+    /// Uploads what stays, and measures it.
+    ///
+    /// # Errors
+    /// A fault of the GPU.
+    pub fn prepare(&self, gpu: &Gpu, model: &Model) -> Result<()> {
+        if !self.resident {
+            return Ok(());
+        }
+        self.upload(gpu, &model.store, &self.pixels.bytes)?;
+        let Some(var) = self.statistics else { return Ok(()) };
+        let mut tape = Tape::new(gpu.report().variant());
+        let words = tape.variable(&model.store, self.words);
+        let Pixels { n, height, width, channels, .. } = self.pixels;
+        let shape = [n, height, width, channels];
+        let measured = augment::image_statistics(&mut tape, words, shape)?;
+        tape.place(measured, &model.store, var)?;
+        let options = PlanOptions { label: "image statistics".into(), ..Default::default() };
+        Plan::compile(gpu, &tape, &model.store, &options)?.run(gpu)?;
+        gpu.wait_all()
+    }
+
+    fn upload(&self, gpu: &Gpu, store: &Store, bytes: &[u8]) -> Result<()> {
+        let len = store.variable(self.words).len();
+        let mut words = vec![0_u32; len];
+        bytemuck::cast_slice_mut::<u32, u8>(&mut words)[..bytes.len()].copy_from_slice(bytes);
+        store.upload(gpu, self.words, &words)
+    }
+
+    /// Records the images of a step, and the ids and slots of its batch.
+    ///
+    /// # Errors
+    /// Those of the operations.
+    pub fn record(&self, tape: &mut Tape, model: &Model) -> Result<Batch> {
+        let store = &model.store;
+        let Pixels { n, height, width, channels, .. } = self.pixels;
+        let held = if self.resident { n } else { self.batch };
+        let shape = [held, height, width, channels];
+        let words = tape.variable(store, self.words);
+        let statistics = match (model.config.image.standardise, self.statistics) {
+            (Standardise::None, _) => None,
+            (Standardise::PerImage, Some(var)) => Some(tape.variable(store, var)),
+            (Standardise::PerImage, None) => {
+                Some(augment::image_statistics(tape, words, shape)?)
+            }
+        };
+        let (mean, std) = model.normalisation();
+        Ok(Batch {
+            images: Images { pixels: words, shape, size: [height, width], statistics, mean, std },
+            slots: tape.variable(store, self.slots),
+            ids: tape.variable(store, self.ids),
+        })
+    }
+
+    /// Makes the images `indices` the next step's batch.
+    ///
+    /// # Errors
+    /// A fault of the GPU.
+    pub fn choose(&self, gpu: &Gpu, model: &Model, indices: &[u32]) -> Result<()> {
+        let store = &model.store;
+        store.upload(gpu, self.ids, indices)?;
+        if self.resident {
+            return store.upload(gpu, self.slots, indices);
+        }
+        let mut bytes = Vec::with_capacity(indices.len() * self.pixels.image_len());
+        for &index in indices {
+            bytes.extend_from_slice(self.pixels.image(index as usize));
+        }
+        self.upload(gpu, store, &bytes)?;
+        let slots: Vec<u32> = (0..indices.len() as u32).collect();
+        store.upload(gpu, self.slots, &slots)
+    }
+}
+
+/// What a step draws from.
+pub struct Batch {
+    /// The images held.
+    pub images: Images,
+    /// u32 `[B]`: where each image of the batch is held.
+    pub slots: crate::autograd::Value,
+    /// u32 `[B]`: which image of the set it is.
+    pub ids: crate::autograd::Value,
+}

@@ -1,0 +1,117 @@
+//! `log.jsonl`: one line per epoch.
+
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// What happened in an epoch; means over its steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Epochs done, from 1.
+    pub epoch: usize,
+    /// Steps done.
+    pub step: u64,
+    /// Learning rate of the last step.
+    pub lr: f64,
+    /// Eq. 7.
+    pub loss: f64,
+    /// Each scale's part.
+    pub scales: Vec<ScaleRecord>,
+    /// Norm of the whole gradient.
+    pub grad_norm: f64,
+    /// Steps that were skipped because a gradient was not finite.
+    pub non_finite_steps: usize,
+    /// Training images per second, each seen in two views.
+    pub images_per_second: f64,
+    /// Seconds taken.
+    pub seconds: f64,
+}
+
+/// One scale in an epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScaleRecord {
+    /// The encoder's stage.
+    pub stage: usize,
+    /// L_CM, eqs. 4-5.
+    pub contrast: f64,
+    /// The contrastive loss of a network that knows nothing.
+    pub chance: f64,
+    /// L_V, eq. 6.
+    pub variance: f64,
+    /// Mean entropy of the retrieval weights, 1 = uniform.
+    pub entropy: f64,
+    /// Share of the prototypes that were the first of some query.
+    pub used: f64,
+    /// Variance of the retrieved vectors, summed over their components, at the epoch's last step.
+    pub retrieved_variance: f64,
+    /// Inverse temperature.
+    pub beta: f64,
+}
+
+impl ScaleRecord {
+    /// Plain words for a memory that no longer tells features apart.
+    pub fn warning(&self) -> Option<String> {
+        let Self { stage, entropy, used, beta, .. } = self;
+        if *entropy > 0.97 {
+            Some(format!(
+                "the memory of stage {stage} is dead: all prototypes are recalled alike (entropy \
+                 {entropy:.3} of 1), so every feature is recalled as their mean; \
+                 memory.beta = {beta:.3} is too low for these features"
+            ))
+        } else if *used < 0.015 {
+            Some(format!(
+                "the memory of stage {stage} is dead: {:.1} % of its prototypes are ever recalled \
+                 (entropy {entropy:.3}); memory.beta = {beta:.3} may be too high for these \
+                 features, or memory.normalise = \"none\" lets one long prototype win",
+                100.0 * used
+            ))
+        } else {
+            None
+        }
+    }
+}
+
+/// The log of a run folder.
+pub struct Journal(PathBuf);
+
+impl Journal {
+    /// The log at `path`, cut back to the first `epochs` lines that a resumed run keeps.
+    ///
+    /// # Errors
+    /// A file that cannot be read or written.
+    pub fn open(path: &Path, epochs: usize) -> Result<Self> {
+        let old = if epochs > 0 { Self::read(path)? } else { Vec::new() };
+        let mut text = String::new();
+        for record in old.iter().filter(|r| r.epoch <= epochs) {
+            text += &line(record)?;
+        }
+        crate::report::write_atomic(path, text.as_bytes())?;
+        Ok(Self(path.to_path_buf()))
+    }
+
+    /// Appends an epoch.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn append(&self, record: &EpochRecord) -> Result<()> {
+        let line = line(record)?;
+        let write = || OpenOptions::new().append(true).open(&self.0)?.write_all(line.as_bytes());
+        write().map_err(|e| Error::file(&self.0, e))
+    }
+
+    /// All epochs of a log. A last line cut short by a killed run is left out.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn read(path: &Path) -> Result<Vec<EpochRecord>> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
+        Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
+    }
+}
+
+fn line(record: &EpochRecord) -> Result<String> {
+    let text = serde_json::to_string(record);
+    text.map(|t| t + "\n").map_err(|e| Error::Internal(format!("log: {e}")))
+}

@@ -1,0 +1,237 @@
+//! The detector: encoder, one memory per scale, and the variables they share with every plan.
+
+use super::config::{Backbone, Config, Head, MemoryInit, Normalise, Standardise, Stem};
+use crate::autograd::{Tape, Value};
+use crate::data::ChannelStats;
+use crate::gpu::Gpu;
+use crate::nn::{self, Builder, Depth, Group, Kind, Linear, Mode, Module, ResNet, ResNetOptions};
+use crate::ops::{hopfield, normalize};
+use crate::tensor::{Element, Store, VarId};
+use crate::{Error, Result};
+
+/// Smallest length that a vector is divided by, as in PyTorch's `normalize`.
+const UNIT_EPS: f32 = 1e-12;
+
+/// Where a standardised image's pixels are centred, so that most stay within 0 to 1.
+const STANDARD_MEAN: f32 = 0.5;
+/// How far they spread.
+const STANDARD_DEVIATION: f32 = 0.2;
+
+/// One memory scale: a stage's map and the prototypes of its D-vectors.
+pub struct Scale {
+    /// The stage of the encoder, 1 to 4.
+    pub stage: usize,
+    /// D, channels of the map.
+    pub dim: usize,
+    /// M, prototypes.
+    pub slots: usize,
+    /// `[M, D]`.
+    pub prototypes: VarId,
+    /// Inverse temperature of the retrieval, `[1]`.
+    pub beta: VarId,
+    /// What stands between the map and the contrastive loss; absent: nothing.
+    pub head: Option<[Linear; 2]>,
+}
+
+/// Mean and deviation of a scale's figures on held-out normal images.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Calibration {
+    /// Mean of the scale's score.
+    pub score_mean: f64,
+    /// Standard deviation of the scale's score.
+    pub score_std: f64,
+    /// Mean of the deviation's norm at a position.
+    pub position_mean: f64,
+    /// Standard deviation of the deviation's norm at a position.
+    pub position_std: f64,
+}
+
+impl Calibration {
+    /// Leaves every figure as it is.
+    pub const NONE: Self =
+        Self { score_mean: 0.0, score_std: 1.0, position_mean: 0.0, position_std: 1.0 };
+}
+
+/// A detector and its weights on the GPU.
+pub struct Model {
+    /// Every setting; `image.channels` is a number.
+    pub config: Config,
+    /// All variables.
+    pub store: Store,
+    /// The encoder.
+    pub encoder: ResNet,
+    /// The memory scales, in order of their stages.
+    pub scales: Vec<Scale>,
+    /// Parameters and running statistics.
+    pub module: Module,
+    /// Mean and deviation of the training images' channels, pixel range 0 to 1.
+    pub channel_stats: ChannelStats,
+    /// One per scale, once measured.
+    pub calibration: Vec<Calibration>,
+}
+
+impl Model {
+    /// Declares a network of initial weights for images of `channel_stats`' number of channels.
+    /// Nothing is allocated yet: [`Self::allocate`] does, after other variables have joined.
+    ///
+    /// # Errors
+    /// A configuration that [`Config::validate`] refuses or that disagrees with the images.
+    pub fn declare(mut config: Config, channel_stats: ChannelStats) -> Result<Self> {
+        config.validate()?;
+        let channels = channel_stats.mean.len();
+        match config.image.channels {
+            Some(wanted) if wanted != channels => {
+                return Err(Error::Internal(format!(
+                    "image.channels = {wanted}, but the images were loaded with {channels}"
+                )));
+            }
+            _ => config.image.channels = Some(channels),
+        }
+        let mut store = Store::new();
+        let betas = store.slab("inverse temperatures");
+        let mut b = Builder::new(&mut store, config.seed);
+        let encoder = ResNet::new(
+            &mut b,
+            &ResNetOptions {
+                depth: match config.network.backbone {
+                    Backbone::Resnet18 => Depth::D18,
+                    Backbone::Resnet34 => Depth::D34,
+                    Backbone::Resnet50 => Depth::D50,
+                },
+                width: config.network.width,
+                stem: match config.network.stem {
+                    Stem::Cifar => nn::Stem::Cifar,
+                    Stem::S2 => nn::Stem::S2,
+                    Stem::Imagenet => nn::Stem::Imagenet,
+                },
+                channels,
+                stages: config.memory.scales.iter().copied().max().unwrap_or(4),
+            },
+        )?;
+        let dim = |stage: usize| encoder.widths()[stage - 1];
+        let mut heads = Vec::new();
+        for &stage in &config.memory.scales {
+            let (name, d) = (format!("head{stage}"), dim(stage));
+            heads.push(match config.loss.head {
+                Head::None => None,
+                Head::Mlp => Some([
+                    Linear::new(&mut b, &format!("{name}.0"), d, d)?,
+                    Linear::new(&mut b, &format!("{name}.1"), d, d)?,
+                ]),
+            });
+        }
+        let mut prototypes = Vec::new();
+        for (&stage, &slots) in config.memory.scales.iter().zip(&config.memory.slots) {
+            let (name, d) = (format!("memory{stage}.prototypes"), dim(stage));
+            let deviation = match config.memory.normalise {
+                Normalise::L2 => (d as f64).powf(-0.5),
+                Normalise::None | Normalise::Layer => 1.0,
+            };
+            let values = b.normal(slots * d, deviation);
+            prototypes.push(b.parameter(&name, &[slots, d], Group::Memory, Kind::Plain, values)?);
+        }
+        let module = b.finish()?;
+        let mut scales = Vec::new();
+        for (((&stage, &slots), prototypes), head) in
+            config.memory.scales.iter().zip(&config.memory.slots).zip(prototypes).zip(heads)
+        {
+            let name = format!("memory{stage}.beta");
+            let beta = store.declare(betas, &name, &[1], Element::F32, false)?;
+            let dim = encoder.widths()[stage - 1];
+            scales.push(Scale { stage, dim, slots, prototypes, beta, head });
+        }
+        let calibration = Vec::new();
+        Ok(Self { config, store, encoder, scales, module, channel_stats, calibration })
+    }
+
+    /// Takes the memory of all variables and writes their initial values.
+    ///
+    /// # Errors
+    /// No memory, or a fault of the GPU.
+    pub fn allocate(&mut self, gpu: &Gpu) -> Result<()> {
+        self.store.allocate(gpu)?;
+        self.module.initialise(gpu, &self.store)?;
+        let beta = self.config.memory.beta.unwrap_or(1.0) as f32;
+        self.scales.iter().try_for_each(|s| self.store.upload(gpu, s.beta, &[beta]))
+    }
+
+    /// Mean and deviation that every pixel is normalised by, per channel; of the training images, or
+    /// of images standardised one by one.
+    #[must_use]
+    pub fn normalisation(&self) -> ([f32; 3], [f32; 3]) {
+        let (mut mean, mut std) = ([STANDARD_MEAN; 3], [STANDARD_DEVIATION; 3]);
+        if self.config.image.standardise == Standardise::None {
+            let stats = self.channel_stats.mean.iter().zip(&self.channel_stats.std);
+            for (i, (m, s)) in stats.enumerate() {
+                // A set of one colour has no deviation to divide by.
+                (mean[i], std[i]) = (*m as f32, s.max(1e-3) as f32);
+            }
+        }
+        (mean, std)
+    }
+
+    /// What scores are standardised by: what was measured, or nothing.
+    #[must_use]
+    pub fn calibration_in_use(&self) -> Vec<Calibration> {
+        let measured = self.calibration.iter().copied().map(Some).chain(std::iter::repeat(None));
+        let wanted = self.config.score.standardise;
+        let one = |c: Option<Calibration>| c.filter(|_| wanted).unwrap_or(Calibration::NONE);
+        self.scales.iter().zip(measured).map(|(_, c)| one(c)).collect()
+    }
+
+    /// Whether prototypes and inverse temperatures are to be drawn from features before training.
+    #[must_use]
+    pub fn starts_from_data(&self) -> bool {
+        self.config.memory.init == MemoryInit::Data || self.config.memory.beta.is_none()
+    }
+
+    /// Records the encoder; the map of each scale, `[N, H, W, D]`.
+    ///
+    /// # Errors
+    /// Those of the operations.
+    pub fn maps(&self, tape: &mut Tape, images: Value, mode: Mode) -> Result<Vec<Value>> {
+        let all = self.encoder.forward(tape, &self.store, images, mode)?;
+        Ok(self.scales.iter().map(|s| all[s.stage - 1]).collect())
+    }
+
+    /// Takes D-vectors `[R, D]` into the space where queries and prototypes meet and where the
+    /// deviation is taken.
+    ///
+    /// # Errors
+    /// Those of the operation.
+    pub fn space(&self, tape: &mut Tape, vectors: Value) -> Result<Value> {
+        match self.config.memory.normalise {
+            Normalise::L2 => unit(tape, vectors),
+            Normalise::Layer => normalize::layer_normalize(tape, vectors, 1e-5),
+            Normalise::None => Ok(vectors),
+        }
+    }
+
+    /// Records the retrieval of `queries` `[R, D]`, which are in the memory's [space](Self::space)
+    /// already: eq. 1.
+    ///
+    /// # Errors
+    /// Those of the operation.
+    pub fn retrieve(
+        &self,
+        tape: &mut Tape,
+        scale: &Scale,
+        queries: Value,
+        steps: usize,
+    ) -> Result<hopfield::Retrieval> {
+        let prototypes = tape.variable(&self.store, scale.prototypes);
+        let patterns = self.space(tape, prototypes)?;
+        let beta = tape.variable(&self.store, scale.beta);
+        let options = hopfield::HopfieldOptions {
+            steps,
+            tolerance: self.config.memory.tolerance as f32,
+            renormalise: false,
+        };
+        hopfield::hopfield(tape, queries, patterns, beta, &options)
+    }
+}
+
+/// Rows of unit length.
+pub(super) fn unit(tape: &mut Tape, vectors: Value) -> Result<Value> {
+    normalize::l2_normalize(tape, vectors, UNIT_EPS)
+}

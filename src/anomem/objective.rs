@@ -1,0 +1,171 @@
+//! Stage 1, contrasted memory: the loss of one step (eqs. 3 to 7).
+
+use super::config::{Negatives, Positions};
+use super::model::{Model, Scale, unit};
+use crate::autograd::{Tape, Value};
+use crate::ops::{activation::relu, gather, nt_xent, reduce, variance};
+use crate::tensor::{Element, Store, VarId};
+use crate::{Error, Result};
+
+/// Random draws of different purpose never share a counter; augmentation uses the numbers below.
+const PURPOSE_POSITIONS: u32 = 64;
+
+/// Points up to half a cell from a cell's centre belong to it: those inside the other view.
+const INSIDE: f32 = 0.5;
+
+/// What one scale contributes to a step, each `[1]` unless said otherwise.
+pub struct Terms {
+    /// L_CM, eqs. 4-5.
+    pub contrast: Value,
+    /// L_V, eq. 6.
+    pub variance: Value,
+    /// Sum over the queries of the normalised entropy of their retrieval weights.
+    pub entropy_sum: Value,
+    /// u32 `[queries]`: the slot of greatest weight.
+    pub slot: Value,
+    /// `[queries, D]`: what the memory recalled.
+    pub retrieved: Value,
+    /// Queries, so many that [`Self::entropy_sum`] is a mean after division.
+    pub queries: usize,
+    /// The loss of a network that knows nothing.
+    pub chance: f64,
+}
+
+/// The weights of the loss terms, constant during training.
+pub struct Weights(Vec<[VarId; 2]>);
+
+impl Weights {
+    /// Declares lambda_s and lambda_s * lambda_V per scale.
+    ///
+    /// # Errors
+    /// Names that exist.
+    pub fn declare(model: &mut Model) -> Result<Self> {
+        let slab = model.store.slab("loss weights");
+        let mut list = Vec::new();
+        for scale in &model.scales {
+            let name = |what: &str| format!("weight.{what}.{}", scale.stage);
+            let mut one =
+                |what| model.store.declare(slab, &name(what), &[1], Element::F32, false);
+            list.push([one("contrast")?, one("variance")?]);
+        }
+        Ok(Self(list))
+    }
+
+    /// Writes the configuration's values.
+    ///
+    /// # Errors
+    /// A fault of the GPU.
+    pub fn upload(&self, gpu: &crate::gpu::Gpu, model: &Model) -> Result<()> {
+        let loss = &model.config.loss;
+        for (vars, lambda) in self.0.iter().zip(&loss.scale_weights) {
+            model.store.upload(gpu, vars[0], &[*lambda as f32])?;
+            model.store.upload(gpu, vars[1], &[(lambda * loss.variance_weight) as f32])?;
+        }
+        Ok(())
+    }
+
+    /// Pairs each loss term with its weight: the seeds of the backward pass.
+    pub fn seeds(&self, tape: &mut Tape, store: &Store, terms: &[Terms]) -> Vec<(Value, Value)> {
+        let mut seeds = Vec::new();
+        for (vars, t) in self.0.iter().zip(terms) {
+            seeds.push((t.contrast, tape.variable(store, vars[0])));
+            seeds.push((t.variance, tape.variable(store, vars[1])));
+        }
+        seeds
+    }
+}
+
+/// Where the two views of each image are compared.
+pub struct Views {
+    /// u32 `[4]`: seed, step; see [`gather::draw`].
+    pub counters: Value,
+    /// Crop and flip of each view, f32 `[2B, 16]`; see [`crate::ops::augment::draw`].
+    pub geometry: Value,
+    /// B, images.
+    pub batch: usize,
+}
+
+/// Records the terms of every scale from its map `[2B, H, W, D]`, the first view's images first.
+///
+/// # Errors
+/// Those of the operations.
+pub fn record(
+    model: &Model,
+    tape: &mut Tape,
+    maps: &[Value],
+    views: &Views,
+) -> Result<Vec<Terms>> {
+    let parts = model.scales.iter().zip(maps).enumerate();
+    parts.map(|(i, (scale, map))| one_scale(model, tape, i, scale, *map, views)).collect()
+}
+
+fn one_scale(
+    model: &Model,
+    tape: &mut Tape,
+    index: usize,
+    scale: &Scale,
+    map: Value,
+    views: &Views,
+) -> Result<Terms> {
+    let loss = &model.config.loss;
+    let &[_, height, width, dim] = tape.shape(map) else {
+        return Err(Error::Internal("a map is not [N, H, W, D]".into()));
+    };
+    let positions = height * width;
+    let count = ((loss.sampling_ratio[index] * positions as f64).round() as usize).max(1);
+    let batch = views.batch;
+    let flat = tape.reshape(map, &[2 * batch, positions, dim])?;
+
+    let purpose = PURPOSE_POSITIONS + 2 * index as u32;
+    let first = gather::draw(tape, views.counters, batch, positions, count, purpose)?;
+    let (second, valid) = match loss.positions {
+        Positions::Same => (first, None),
+        Positions::Independent => {
+            (gather::draw(tape, views.counters, batch, positions, count, purpose + 1)?, None)
+        }
+        Positions::Matched => {
+            let (index, valid) =
+                gather::matched(tape, first, views.geometry, height, width, INSIDE)?;
+            (index, Some(valid))
+        }
+    };
+    let both = gather::gather(tape, flat, &[first, second])?;
+    let [z1, z2] = both[..] else {
+        return Err(Error::Internal("two views give two sets of vectors".into()));
+    };
+
+    // Only the first branch passes the memory (eq. 3); every image is normal.
+    let queries = model.space(tape, z1)?;
+    let retrieval = model.retrieve(tape, scale, queries, model.config.memory.steps_train)?;
+    let target = model.config.variance_target(dim) as f32;
+    let variance = variance::variance_loss(tape, retrieval.retrieved, target)?;
+    let a = head(tape, &model.store, scale, retrieval.retrieved)?;
+    let b = head(tape, &model.store, scale, z2)?;
+    let (a, b) = (unit(tape, a)?, unit(tape, b)?);
+    let n = batch * count;
+    let (negatives, others) = match loss.negatives {
+        Negatives::Joint => (nt_xent::Negatives::Joint, 2 * n - 1),
+        Negatives::PerPosition => (nt_xent::Negatives::PerPosition, 2 * batch - 1),
+        Negatives::ExcludeImage => (nt_xent::Negatives::ExcludeImage, 2 * n - 2 * count + 1),
+    };
+    let options =
+        nt_xent::NtXentOptions { tau: loss.tau as f32, positions: count, negatives };
+    let contrast = nt_xent::nt_xent(tape, a, b, &options, valid)?;
+    let entropy_sum = reduce::sum(tape, retrieval.entropy)?;
+    Ok(Terms {
+        contrast,
+        variance,
+        entropy_sum,
+        slot: retrieval.slot,
+        retrieved: retrieval.retrieved,
+        queries: n,
+        chance: (others as f64).ln(),
+    })
+}
+
+fn head(tape: &mut Tape, store: &Store, scale: &Scale, vectors: Value) -> Result<Value> {
+    let Some([inner, outer]) = &scale.head else { return Ok(vectors) };
+    let hidden = inner.forward(tape, store, vectors)?;
+    let hidden = relu(tape, hidden)?;
+    outer.forward(tape, store, hidden)
+}

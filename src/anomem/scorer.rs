@@ -1,0 +1,274 @@
+//! Stage 2 for one class: scores and heat maps from the deviation between features and what the
+//! memory recalls of them (eqs. 8, 9 and 13).
+
+use super::config::{Reduce, Standardise};
+use super::model::{Calibration, Model};
+use crate::autograd::{Plan, PlanOptions, Tape, Value};
+use crate::data::Pixels;
+use crate::gpu::Gpu;
+use crate::nn::Mode;
+use crate::ops::{add::add, affine, augment, deviation, resize};
+use crate::tensor::{Element, VarId};
+use crate::{Error, Result};
+
+/// The judgement of one image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Score {
+    /// Sum over the scales of lambda_s times the scale's score, eq. 13: high = anomalous.
+    pub score: f32,
+    /// Each scale's own score, eq. 9, standardised if the configuration says so.
+    pub scales: Vec<f32>,
+    /// Deviation of every pixel `[H, W]`; high = anomalous.
+    pub heat: Vec<f32>,
+}
+
+/// What the memory does with the images seen.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Use {
+    /// The scale's stage.
+    pub stage: usize,
+    /// Mean entropy of the retrieval weights, 1 = uniform.
+    pub entropy: f64,
+    /// Share of the prototypes that are some position's first.
+    pub used: f64,
+}
+
+/// Scores images `[H, W, C]` of the model's size, a batch at a time.
+pub struct Scorer {
+    plan: Plan,
+    batch: usize,
+    image_len: usize,
+    words: VarId,
+    slots: VarId,
+    outputs: Vec<Outputs>,
+    heat: Value,
+    calibration: Vec<Calibration>,
+}
+
+struct Outputs {
+    score: Value,
+    norms: Value,
+    entropy: Value,
+    slot: Value,
+    slots: usize,
+}
+
+impl Scorer {
+    /// Compiles the scoring plan; it shares the model's weights. `prefix` names its variables.
+    ///
+    /// # Errors
+    /// A name that exists, or limits that the plan exceeds.
+    pub fn new(gpu: &Gpu, model: &mut Model, prefix: &str) -> Result<Self> {
+        let size = model.config.image.size;
+        let channels = model.channel_stats.mean.len();
+        let (batch, height, width) = (model.config.score.batch, size.height, size.width);
+        let image_len = height * width * channels;
+        let slab = model.store.slab(prefix);
+        let words = (batch * image_len).div_ceil(4);
+        let name = |what: &str| format!("{prefix}.{what}");
+        let store = &mut model.store;
+        let words = store.declare(slab, &name("pixels"), &[words], Element::U32, false)?;
+        let slots = store.declare(slab, &name("slots"), &[batch], Element::U32, false)?;
+        store.allocate(gpu)?;
+        let every: Vec<u32> = (0..batch as u32).collect();
+        store.upload(gpu, slots, &every)?;
+
+        let model = &*model;
+        let mut tape = Tape::new(gpu.report().variant());
+        let t = &mut tape;
+        let pixels = t.variable(&model.store, words);
+        let shape = [batch, height, width, channels];
+        let statistics = match model.config.image.standardise {
+            Standardise::None => None,
+            Standardise::PerImage => {
+                Some(augment::image_statistics(t, pixels, shape)?)
+            }
+        };
+        let (mean, std) = model.normalisation();
+        let images = augment::Images { pixels, shape, size: [height, width], statistics, mean, std };
+        let chosen = t.variable(&model.store, slots);
+        let x = augment::plain(t, &images, chosen)?;
+        let maps = model.maps(t, x, Mode::Evaluate)?;
+        let calibration = model.calibration_in_use();
+        let mut outputs = Vec::new();
+        let mut heat = None;
+        for (i, (scale, map)) in model.scales.iter().zip(maps).enumerate() {
+            let shape = t.shape(map).to_vec();
+            let positions = shape[1] * shape[2];
+            let vectors = t.reshape(map, &[batch * positions, scale.dim])?;
+            let z = model.space(t, vectors)?;
+            let recalled = model.retrieve(t, scale, z, model.config.memory.steps_score)?;
+            let norms = deviation::norms(t, z, recalled.retrieved)?;
+            let norms = t.reshape(norms, &[batch, positions])?;
+            let score = deviation::reduce(t, norms, reduction(model, positions))?;
+            // lambda_s (norm - mean) / std, at the map's size, then enlarged.
+            let c = calibration[i];
+            let factor = model.config.loss.scale_weights[i] / c.position_std;
+            let shifted =
+                affine::affine(t, norms, factor as f32, (-factor * c.position_mean) as f32)?;
+            let small = t.reshape(shifted, &[batch, shape[1], shape[2], 1])?;
+            let large = resize::bilinear(t, small, height, width)?;
+            heat = Some(match heat {
+                Some(sum) => add(t, sum, large)?,
+                None => large,
+            });
+            let (entropy, slot) = (recalled.entropy, recalled.slot);
+            outputs.push(Outputs { score, norms, entropy, slot, slots: scale.slots });
+        }
+        let heat = heat.ok_or_else(|| Error::Internal("a model without scales".into()))?;
+        for o in &outputs {
+            [o.score, o.norms, o.entropy, o.slot].into_iter().for_each(|v| tape.keep(v));
+        }
+        tape.keep(heat);
+        let options = PlanOptions { label: "scoring".into(), ..Default::default() };
+        let plan = Plan::compile(gpu, &tape, &model.store, &options)?;
+        Ok(Self { plan, batch, image_len, words, slots, outputs, heat, calibration })
+    }
+
+    /// Images per step.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Bytes that the plan's temporaries take on the GPU.
+    pub fn temporary_bytes(&self) -> u64 {
+        self.plan.temporary_bytes()
+    }
+
+    /// Runs up to a batch of images; the outputs stay on the GPU until the next call.
+    fn run(&self, gpu: &Gpu, model: &Model, bytes: &[u8]) -> Result<usize> {
+        let n = bytes.len() / self.image_len;
+        if n == 0 || n > self.batch || bytes.len() != n * self.image_len {
+            return Err(Error::Internal(format!(
+                "scoring {} bytes: expected 1 to {} images of {} bytes",
+                bytes.len(),
+                self.batch,
+                self.image_len
+            )));
+        }
+        // The places behind the last image repeat the first, so that nothing unset is computed on.
+        let mut words = vec![0_u32; model.store.variable(self.words).len()];
+        let all: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+        all[..bytes.len()].copy_from_slice(bytes);
+        model.store.upload(gpu, self.words, &words)?;
+        let slots: Vec<u32> = (0..self.batch).map(|i| if i < n { i as u32 } else { 0 }).collect();
+        model.store.upload(gpu, self.slots, &slots)?;
+        self.plan.run(gpu)?;
+        Ok(n)
+    }
+
+    /// Scores and heat maps of up to [`Self::batch`] images, `[n, H, W, C]`.
+    ///
+    /// # Errors
+    /// A fault of the GPU, or scores that are not finite.
+    pub fn score(&self, gpu: &Gpu, model: &Model, bytes: &[u8]) -> Result<Vec<Score>> {
+        let n = self.run(gpu, model, bytes)?;
+        let scales: Vec<Vec<f32>> =
+            self.outputs.iter().map(|o| self.plan.read(gpu, o.score)).collect::<Result<_>>()?;
+        let heat: Vec<f32> = self.plan.read(gpu, self.heat)?;
+        let pixels = heat.len() / self.batch;
+        let one = |i: usize| {
+            let own: Vec<f32> = scales
+                .iter()
+                .zip(&self.calibration)
+                .map(|(s, c)| ((f64::from(s[i]) - c.score_mean) / c.score_std) as f32)
+                .collect();
+            let lambda = &model.config.loss.scale_weights;
+            let score: f64 = own.iter().zip(lambda).map(|(s, l)| l * f64::from(*s)).sum();
+            if !score.is_finite() {
+                return Err(Error::Internal(format!(
+                    "an image's score is {score}: the model holds values that are not finite"
+                )));
+            }
+            let heat = heat[i * pixels..(i + 1) * pixels].to_vec();
+            Ok(Score { score: score as f32, scales: own, heat })
+        };
+        (0..n).map(one).collect()
+    }
+
+    /// Measures each scale on normal images that were not trained on.
+    ///
+    /// # Errors
+    /// No image, or a fault of the GPU.
+    pub fn calibrate(&self, gpu: &Gpu, model: &Model, pixels: &Pixels) -> Result<Vec<Calibration>> {
+        let (raw, _) = self.examine(gpu, model, pixels)?;
+        Ok(raw)
+    }
+
+    /// Calibration, and what the memory does with these images.
+    ///
+    /// # Errors
+    /// No image, or a fault of the GPU.
+    pub fn examine(
+        &self,
+        gpu: &Gpu,
+        model: &Model,
+        pixels: &Pixels,
+    ) -> Result<(Vec<Calibration>, Vec<Use>)> {
+        if pixels.n == 0 {
+            return Err(Error::Usage("no normal image is left to calibrate the scores with".into()));
+        }
+        let mut figures: Vec<Figures> =
+            self.outputs.iter().map(|o| Figures::new(o.slots)).collect();
+        for chunk in pixels.bytes.chunks(self.batch * self.image_len) {
+            let n = self.run(gpu, model, chunk)?;
+            for (o, f) in self.outputs.iter().zip(&mut figures) {
+                let scores: Vec<f32> = self.plan.read(gpu, o.score)?;
+                let norms: Vec<f32> = self.plan.read(gpu, o.norms)?;
+                let entropy: Vec<f32> = self.plan.read(gpu, o.entropy)?;
+                let slots: Vec<u32> = self.plan.read(gpu, o.slot)?;
+                let used = norms.len() / self.batch * n;
+                f.scores.extend(scores[..n].iter().map(|v| f64::from(*v)));
+                f.norms.extend(norms[..used].iter().map(|v| f64::from(*v)));
+                f.entropy.extend(entropy[..used].iter().map(|v| f64::from(*v)));
+                slots[..used].iter().for_each(|s| f.used[*s as usize] = true);
+            }
+        }
+        let calibration = figures.iter().map(Figures::calibration).collect();
+        let memory = model.scales.iter().zip(&figures).map(|(s, f)| Use {
+            stage: s.stage,
+            entropy: mean_std(&f.entropy).0,
+            used: f.used.iter().filter(|u| **u).count() as f64 / f.used.len() as f64,
+        });
+        Ok((calibration, memory.collect()))
+    }
+}
+
+struct Figures {
+    scores: Vec<f64>,
+    norms: Vec<f64>,
+    entropy: Vec<f64>,
+    used: Vec<bool>,
+}
+
+impl Figures {
+    fn new(slots: usize) -> Self {
+        let (scores, norms, entropy) = (Vec::new(), Vec::new(), Vec::new());
+        Self { scores, norms, entropy, used: vec![false; slots] }
+    }
+
+    fn calibration(&self) -> Calibration {
+        let (score_mean, score_std) = mean_std(&self.scores);
+        let (position_mean, position_std) = mean_std(&self.norms);
+        Calibration { score_mean, score_std, position_mean, position_std }
+    }
+}
+
+/// Mean and standard deviation; a deviation of (almost) 0 becomes 1, so that it can be divided by.
+fn mean_std(values: &[f64]) -> (f64, f64) {
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+    let std = variance.sqrt();
+    (mean, if std > 1e-12 { std } else { 1.0 })
+}
+
+fn reduction(model: &Model, positions: usize) -> deviation::Reduction {
+    let k = (model.config.score.top_k * positions as f64).round().max(1.0) as usize;
+    match model.config.score.reduce {
+        Reduce::Norm => deviation::Reduction::Norm,
+        Reduce::Mean => deviation::Reduction::Mean,
+        Reduce::Max => deviation::Reduction::Max,
+        Reduce::TopK => deviation::Reduction::TopK(k),
+    }
+}
