@@ -26,7 +26,10 @@ fn every_family_has_its_four_corners() {
     let rust = |p: &Path| p.extension().is_some_and(|e| e == "rs");
     let shaders = except(names("shaders", Path::is_dir), &["common"]);
     assert_eq!(shaders, except(names("src/ops", rust), &["mod"]));
-    assert_eq!(shaders, except(names("kernels-tests", rust), &["main", "contracts", "plan"]));
+    assert_eq!(
+        shaders,
+        except(names("kernels-tests", rust), &["main", "contracts", "faults", "plan"])
+    );
     assert_eq!(shaders, except(names("kernels-tests/reference", rust), &["mod"]));
 }
 

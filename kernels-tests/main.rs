@@ -15,6 +15,7 @@ mod augment;
 mod batch_norm;
 mod contracts;
 mod cosine;
+mod faults;
 mod finite;
 mod gather;
 mod harness;

@@ -6,7 +6,8 @@ use anomem::gpu::{DeviceSelector, Gpu, OpenOptions, Profile, Variant};
 use anomem::ops::{activation::relu, add::add};
 use anomem::tensor::{Store, VarId};
 
-fn chain(length: usize, len: usize) -> (Store, VarId, Tape, Value) {
+/// `length` times ReLU of `len` elements.
+pub fn chain(length: usize, len: usize) -> (Store, VarId, Tape, Value) {
     let mut store = Store::new();
     let slab = store.slab("inputs");
     let x = store.declare(slab, "x", &[len], Element::F32, true).unwrap();
@@ -20,13 +21,13 @@ fn chain(length: usize, len: usize) -> (Store, VarId, Tape, Value) {
 }
 
 /// A device of its own, for tests that count what is created or that break it.
-fn own_device(gpu: &Gpu) -> Gpu {
+pub fn own_device(gpu: &Gpu) -> Gpu {
     let device = DeviceSelector::Index(gpu.report().index);
     Gpu::open(&OpenOptions { device, default_limits: false }).unwrap()
 }
 
-fn options(memory_budget: Option<u64>) -> PlanOptions {
-    PlanOptions { label: "chain".into(), memory_budget }
+pub fn options(memory_budget: Option<u64>) -> PlanOptions {
+    PlanOptions { label: "chain".into(), memory_budget, ..Default::default() }
 }
 
 #[test]
@@ -143,4 +144,75 @@ fn a_profile_times_every_dispatch() {
     // The result is the same as that of a usual step.
     let got: Vec<f32> = plan.read(gpu, y).unwrap();
     assert!(got.iter().zip(fill(1 << 20, 3)).all(|(y, x)| *y == x.max(0.0)));
+}
+
+#[test]
+fn steady_steps_with_a_history_create_nothing_and_remember_each_step() {
+    let Some(shared) = gpu(false) else { return };
+    let gpu = &own_device(shared);
+    let len = 5;
+    let (mut store, x, tape, y) = chain(2, len);
+    store.allocate(gpu).unwrap();
+    let mut plan = Plan::compile(gpu, &tape, &store, &options(None)).unwrap();
+    plan.run(gpu).unwrap();
+    // Seven slots, read every three steps or so: the ring wraps in the middle of what is read.
+    plan.history(gpu, y, 7).unwrap();
+    assert!(plan.history(gpu, y, 7).is_err(), "a second history of one value");
+    assert!(plan.read_history::<f32>(gpu, y).unwrap().is_empty());
+    let (mut got, mut want) = (Vec::new(), Vec::new());
+    let mut before = gpu.counters();
+    let mut reads = 0;
+    for step in 0..34u64 {
+        let data = fill(len, step);
+        store.upload(gpu, x, &data).unwrap();
+        plan.run(gpu).unwrap();
+        want.push(data.iter().map(|v| v.max(0.0)).collect::<Vec<f32>>());
+        if step % 3 == 0 || step == 33 {
+            got.extend(plan.read_history::<f32>(gpu, y).unwrap());
+            reads += 1;
+        }
+        if step == 3 {
+            (before, reads) = (gpu.counters(), 0);
+        }
+    }
+    assert_eq!(got, want);
+    let after = gpu.counters();
+    let (submissions, readbacks) = (before.submissions + 30, before.readbacks + reads);
+    assert_eq!(after, anomem::gpu::Counters { submissions, readbacks, ..before });
+
+    for _ in 0..8 {
+        plan.run(gpu).unwrap();
+    }
+    let e = plan.read_history::<f32>(gpu, y).unwrap_err().to_string();
+    assert!(e.contains("8 steps") && e.contains("holds 7"), "{e}");
+    assert!(plan.history(gpu, tape_value_without_keep(), 3).is_err());
+}
+
+/// A value of another tape, which no plan here keeps.
+fn tape_value_without_keep() -> Value {
+    let mut tape = Tape::new(Variant::Simple);
+    (0..9).map(|_| tape.temporary("t", &[1], Element::F32).unwrap()).last().unwrap()
+}
+
+#[test]
+fn a_split_submission_gives_the_same() {
+    let Some(shared) = gpu(false) else { return };
+    let gpu = &own_device(shared);
+    let (mut store, x, tape, y) = chain(10, 1000);
+    store.allocate(gpu).unwrap();
+    let data = fill(1000, 8);
+    store.upload(gpu, x, &data).unwrap();
+    for (most, submissions) in [(1, 10), (3, 4), (5, 2), (9, 2), (10, 1), (11, 1)] {
+        let max_dispatches_per_submit = std::num::NonZeroUsize::new(most);
+        let options = PlanOptions { max_dispatches_per_submit, ..options(None) };
+        let mut plan = Plan::compile(gpu, &tape, &store, &options).unwrap();
+        plan.history(gpu, y, 1).unwrap();
+        plan.poison(gpu).unwrap();
+        let before = gpu.counters().submissions;
+        plan.run(gpu).unwrap();
+        assert_eq!(gpu.counters().submissions - before, submissions, "at most {most}");
+        let want: Vec<f32> = data.iter().map(|v| v.max(0.0)).collect();
+        assert_eq!(plan.read::<f32>(gpu, y).unwrap(), want);
+        assert_eq!(plan.read_history::<f32>(gpu, y).unwrap(), [want]);
+    }
 }

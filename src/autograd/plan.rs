@@ -1,10 +1,12 @@
 //! Compiling: live dispatches, memory by lifetime, pipelines, bind groups; then replaying.
 
 use super::tape::{Dispatch, Place, Tape, Value};
-use crate::gpu::{BindingRange, Buffer, Gpu, Kernel, Pass, Profile, Submission};
+use crate::gpu::{BindingRange, Buffer, BufferCopy, Gpu, Kernel, Pass, Profile, Submission};
 use crate::tensor::{ALIGN, Store};
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Limits and names of a plan.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +15,9 @@ pub struct PlanOptions {
     pub label: String,
     /// Most bytes that temporaries and variables may take together; no limit if absent.
     pub memory_budget: Option<u64>,
+    /// Most dispatches per submission; all in one if absent. Where a watchdog ends submissions that
+    /// take longer than some seconds (Windows: 2 s), a long step is split.
+    pub max_dispatches_per_submit: Option<NonZeroUsize>,
 }
 
 /// A compiled tape.
@@ -24,6 +29,25 @@ pub struct Plan {
     kept: HashMap<Value, BindingRange>,
     arenas: Vec<Buffer>,
     temporary_bytes: u64,
+    max_dispatches: usize,
+    histories: Vec<History>,
+    /// Steps submitted so far. Held while a step is submitted, so that a history's slot is the step's.
+    steps: Mutex<u64>,
+}
+
+/// The values that a kept value had in the last steps, on the GPU.
+struct History {
+    value: Value,
+    from: BindingRange,
+    ring: Buffer,
+    /// Steps that the ring holds; step `s` lies in slot `s % capacity`.
+    capacity: u64,
+    /// The first step that was not read yet.
+    unread: Mutex<u64>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A temporary's size and the first and last dispatch that touches it.
@@ -94,8 +118,17 @@ impl Plan {
         }
         let kept =
             tape.kept.iter().map(|v| Ok((*v, range(*v)?))).collect::<Result<HashMap<_, _>>>()?;
-        let flops = live.iter().map(|d| d.flops).collect();
-        Ok(Self { label: options.label.clone(), passes, flops, kept, arenas, temporary_bytes })
+        Ok(Self {
+            label: options.label.clone(),
+            passes,
+            flops: live.iter().map(|d| d.flops).collect(),
+            kept,
+            arenas,
+            temporary_bytes,
+            max_dispatches: options.max_dispatches_per_submit.map_or(usize::MAX, NonZeroUsize::get),
+            histories: Vec::new(),
+            steps: Mutex::new(0),
+        })
     }
 
     /// Bytes of the arenas.
@@ -113,7 +146,16 @@ impl Plan {
     /// # Errors
     /// A fault of earlier work.
     pub fn run(&self, gpu: &Gpu) -> Result<Submission> {
-        gpu.submit(&self.label, &self.passes, &[])
+        let mut steps = lock(&self.steps);
+        let mut rest = self.passes.as_slice();
+        while rest.len() > self.max_dispatches {
+            let (now, later) = rest.split_at(self.max_dispatches);
+            gpu.submit(&self.label, now, &[])?;
+            rest = later;
+        }
+        let submission = gpu.submit(&self.label, rest, &self.copies(*steps))?;
+        *steps += 1;
+        Ok(submission)
     }
 
     /// Runs one step with every dispatch timed, waits for it and adds it to a profile.
@@ -121,9 +163,69 @@ impl Plan {
     /// # Errors
     /// An adapter without timestamps, or a fault of the work.
     pub fn profile_step(&self, gpu: &Gpu, profile: &mut Profile) -> Result<()> {
-        let times = gpu.submit_timed(&self.label, &self.passes, &[])?;
+        let mut steps = lock(&self.steps);
+        let times = gpu.submit_timed(&self.label, &self.passes, &self.copies(*steps))?;
+        *steps += 1;
         profile.add(&self.passes, &self.flops, &times);
         Ok(())
+    }
+
+    fn copies(&self, step: u64) -> Vec<BufferCopy<'_>> {
+        self.histories
+            .iter()
+            .map(|h| BufferCopy { from: &h.from, to: &h.ring, at: step % h.capacity * h.from.size })
+            .collect()
+    }
+
+    /// Remembers a kept value (losses, say) for the last `capacity` steps on the GPU, so that a
+    /// training loop reads them in batches instead of waiting for each step.
+    ///
+    /// # Errors
+    /// A value that was not kept or has a history already, a capacity of 0, no memory left.
+    pub fn history(&mut self, gpu: &Gpu, value: Value, capacity: usize) -> Result<()> {
+        let from = self.kept(value)?.clone();
+        if capacity == 0 || self.histories.iter().any(|h| h.value == value) {
+            return Err(Error::Internal(format!(
+                "{}: a history of {capacity} steps, or a second one of one value",
+                self.label
+            )));
+        }
+        let capacity = capacity as u64;
+        let ring = gpu.buffer(&format!("{} history", self.label), capacity * from.size)?;
+        let unread = Mutex::new(*lock(&self.steps));
+        self.histories.push(History { value, from, ring, capacity, unread });
+        Ok(())
+    }
+
+    /// The values of all steps since the last call, oldest first, waiting for them.
+    ///
+    /// # Errors
+    /// A value without a history, more steps since the last call than the history holds, or a fault
+    /// of the work read from.
+    pub fn read_history<T: bytemuck::Pod>(&self, gpu: &Gpu, value: Value) -> Result<Vec<Vec<T>>> {
+        let h = self.histories.iter().find(|h| h.value == value).ok_or_else(|| {
+            Error::Internal(format!("{}: the value read has no history", self.label))
+        })?;
+        let (steps, mut unread) = (lock(&self.steps), lock(&h.unread));
+        let first = std::mem::replace(&mut *unread, *steps);
+        if *steps - first > h.capacity {
+            return Err(Error::Internal(format!(
+                "{}: {} steps since the last read, the history holds {}",
+                self.label,
+                *steps - first,
+                h.capacity
+            )));
+        }
+        if first == *steps {
+            return Ok(Vec::new());
+        }
+        let size = h.from.size as usize;
+        let ring = gpu.read(&h.ring, 0, h.capacity * h.from.size)?;
+        let slot = |step: u64| (step % h.capacity) as usize * size;
+        Ok((first..*steps)
+            .map(slot)
+            .map(|at| bytemuck::pod_collect_to_vec(&ring[at..at + size]))
+            .collect())
     }
 
     /// The kernels of a step, in order.
@@ -144,10 +246,14 @@ impl Plan {
     /// # Errors
     /// A value that was not kept, or a fault of the work read from.
     pub fn read<T: bytemuck::Pod>(&self, gpu: &Gpu, v: Value) -> Result<Vec<T>> {
-        let range = self.kept.get(&v).ok_or_else(|| {
-            Error::Internal(format!("{}: the value read was not kept", self.label))
-        })?;
+        let range = self.kept(v)?;
         Ok(bytemuck::pod_collect_to_vec(&gpu.read(&range.buffer, range.offset, range.size)?))
+    }
+
+    fn kept(&self, v: Value) -> Result<&BindingRange> {
+        self.kept
+            .get(&v)
+            .ok_or_else(|| Error::Internal(format!("{}: the value read was not kept", self.label)))
     }
 }
 

@@ -243,9 +243,9 @@ impl Gpu {
         self.0.limits.max_storage_buffer_binding_size
     }
 
-    /// Largest buffer, in bytes, as requested.
+    /// Largest buffer, in bytes, a multiple of 256. (Some drivers say one byte less than 2 GiB.)
     pub fn max_buffer(&self) -> u64 {
-        self.0.limits.max_buffer_size
+        self.0.limits.max_buffer_size / ALIGN * ALIGN
     }
 
     /// What has been created and moved so far.
@@ -544,6 +544,9 @@ impl Gpu {
         for (i, ((range, write), slot)) in storage.iter().zip(&p.slots).enumerate() {
             if *slot != Slot::Storage(*write) {
                 return Err(wrong(format!("binding {i}: write = {write}, the shader differs")));
+            }
+            if !range.offset.is_multiple_of(ALIGN) {
+                return Err(wrong(format!("binding {i} starts at byte {}", range.offset)));
             }
             if range.size > self.max_binding() {
                 return Err(Error::Limit {
