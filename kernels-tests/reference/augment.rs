@@ -251,9 +251,9 @@ pub fn statistics(bytes: &[u8], [n, height, width, channels]: [usize; 4]) -> Out
     let len = height * width * channels;
     let (mut value, mut mag) = (Vec::new(), Vec::new());
     for image in bytes.chunks(len).take(n) {
-        let values: Vec<f64> = image.iter().map(|b| f64::from(*b) / 255.0).collect();
-        let mean = values.iter().sum::<f64>() / len as f64;
-        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / len as f64;
+        let values = || image.iter().map(|b| f64::from(*b) / 255.0);
+        let mean = values().sum::<f64>() / len as f64;
+        let variance = values().map(|v| (v - mean).powi(2)).sum::<f64>() / len as f64;
         value.extend([mean, variance.sqrt()]);
         // The deviation is a root mean square: it errs by no more than the differences do.
         mag.extend([mean, 1.0]);
