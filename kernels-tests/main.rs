@@ -11,6 +11,7 @@
 mod activation;
 mod add;
 mod contracts;
+mod cosine;
 mod finite;
 mod harness;
 mod optimizer;
@@ -18,3 +19,4 @@ mod plan;
 mod reduce;
 mod reference;
 mod softmax;
+mod variance;

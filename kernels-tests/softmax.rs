@@ -20,10 +20,10 @@ const SHAPES: &[[usize; 2]] = &[
     [3, 4096],
 ];
 
-/// Roundings of a row's sum grow with their number at worst and as its root for terms of one sign
-/// that round either way; 4 more for the steps around it.
+/// The magnitude holds the roundings of an exponential; a row's sum adds some that grow as the root of
+/// their number.
 fn depth(cols: usize) -> f64 {
-    4.0 + (cols as f64).sqrt()
+    1.0 + (cols as f64).sqrt() / 16.0
 }
 
 /// Rows of different size and spread, far from 0, so that exp overflows unless the maximum is

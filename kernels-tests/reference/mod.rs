@@ -2,10 +2,12 @@
 
 pub mod activation;
 pub mod add;
+pub mod cosine;
 pub mod finite;
 pub mod optimizer;
 pub mod reduce;
 pub mod softmax;
+pub mod variance;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.

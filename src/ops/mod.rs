@@ -2,10 +2,12 @@
 
 pub mod activation;
 pub mod add;
+pub mod cosine;
 pub mod finite;
 pub mod optimizer;
 pub mod reduce;
 pub mod softmax;
+pub mod variance;
 
 use crate::autograd::Dispatch;
 use crate::gpu::{Kernel, Shader, params};
@@ -41,10 +43,12 @@ pub fn shaders() -> Vec<&'static Shader> {
     [
         activation::SHADERS, //
         add::SHADERS,
+        cosine::SHADERS,
         finite::SHADERS,
         optimizer::SHADERS,
         reduce::SHADERS,
         softmax::SHADERS,
+        variance::SHADERS,
     ]
     .concat()
 }

@@ -2,7 +2,7 @@
 
 use super::{groups_for, scalar_or_vec4};
 use crate::autograd::{Dispatch, Tape, Value};
-use crate::gpu::{Kernel, Shader, params, shader};
+use crate::gpu::{Shader, params, shader};
 use crate::{Error, Result};
 
 params! {

@@ -1,0 +1,57 @@
+// Stage 2 of the variance term of VICReg (Bardes, Ponce and LeCun 2022, eq. 1): joins the runs of
+// each column (Chan, Golub and LeVeque 1983), var = the unbiased variance over rows,
+// spread = sqrt(var + 1e-4), hinge = max(0, target - spread). For backward it leaves the mean and
+// slope = d loss / d z per unit of z - mean: -1 / (cols (rows - 1) spread) below the target, else 0.
+// means, deviations: [runs, cols] from partial.wgsl; mean, slope, hinge: [cols].
+// One invocation per column. Reference and tests: kernels-tests/variance.rs.
+#import grid
+
+const WG: u32 = 64u;
+const EPS: f32 = 1e-4; // added to the variance
+
+struct Params {
+    rows: u32,
+    cols: u32,
+    run: u32, // rows per run; the last run may have fewer
+    runs: u32,
+    goal: f32, // the target: that word is reserved in WGSL
+}
+
+@group(0) @binding(0) var<storage, read> means: array<f32>;
+@group(0) @binding(1) var<storage, read> deviations: array<f32>;
+@group(0) @binding(2) var<storage, read_write> mean: array<f32>;
+@group(0) @binding(3) var<storage, read_write> slope: array<f32>;
+@group(0) @binding(4) var<storage, read_write> hinge: array<f32>;
+@group(0) @binding(5) var<uniform> p: Params;
+
+fn rows_of(run: u32) -> f32 {
+    return f32(min(p.run, p.rows - run * p.run));
+}
+
+@compute @workgroup_size(WG)
+fn columns(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let d = workgroup_index(group, groups) * WG + lane;
+    if (d < p.cols) {
+        var sum = 0.0;
+        for (var c = 0u; c < p.runs; c++) {
+            sum += rows_of(c) * means[c * p.cols + d];
+        }
+        let of_column = sum / f32(p.rows);
+        var squares = 0.0;
+        for (var c = 0u; c < p.runs; c++) {
+            let off = means[c * p.cols + d] - of_column;
+            squares += deviations[c * p.cols + d] + rows_of(c) * off * off;
+        }
+        let free = f32(p.rows - 1u);
+        let spread = sqrt(squares / free + EPS);
+        // Asked this way, a spread that is NaN is not hidden.
+        let above = spread >= p.goal;
+        mean[d] = of_column;
+        slope[d] = select(-1.0 / (f32(p.cols) * free * spread), 0.0, above);
+        hinge[d] = select(p.goal - spread, 0.0, above);
+    }
+}

@@ -1,0 +1,75 @@
+//! The variance term that keeps retrieved vectors apart (AnoMem eq. 6, from VICReg).
+
+use super::{groups_for, reduce};
+use crate::autograd::{Dispatch, Element, Tape, Value};
+use crate::gpu::{Kernel, Shader, params, shader};
+use crate::{Error, Result};
+
+params! {
+    /// Params of `partial`.
+    pub struct Partial { rows: u32, cols: u32, run: u32, runs: u32 }
+}
+params! {
+    /// Params of `columns`.
+    pub struct Columns { rows: u32, cols: u32, run: u32, runs: u32, goal: f32 }
+}
+params! {
+    /// Params of `backward`.
+    pub struct Backward { len: u32, cols: u32 }
+}
+
+static PARTIAL: Shader = shader!("variance", "partial", Partial);
+static COLUMNS: Shader = shader!("variance", "columns", Columns);
+static BACKWARD: Shader = shader!("variance", "backward", Backward);
+
+/// The family's shaders.
+pub const SHADERS: &[&Shader] = &[&PARTIAL, &COLUMNS, &BACKWARD];
+
+/// Most runs that the rows are cut into: enough invocations for a large GPU, few for stage 2.
+const MAX_RUNS: usize = 64;
+/// Rows that a run should have at least.
+const MIN_RUN: usize = 32;
+
+/// `mean over d of max(0, target - sqrt(var_d + 1e-4))` for `z: [R, D]`, with the unbiased variance over
+/// rows (PyTorch's `z.var(0)`), as `[1]`. Source: VICReg (Bardes, Ponce and LeCun 2022, eq. 1).
+///
+/// # Errors
+/// A `z` that is no matrix, or that has fewer than two rows: one row has no variance.
+pub fn variance_loss(tape: &mut Tape, z: Value, target: f32) -> Result<Value> {
+    let shape = tape.shape(z).to_vec();
+    let (rows, cols) = match shape[..] {
+        [rows, cols] if rows >= 2 => (rows, cols),
+        _ => {
+            let message = format!("z {shape:?}: expected [R, D] with at least 2 rows");
+            return Err(Error::shape("variance", message));
+        }
+    };
+    let run = rows.div_ceil(MAX_RUNS).max(MIN_RUN);
+    let runs = rows.div_ceil(run);
+    let params =
+        Partial { rows: rows as u32, cols: cols as u32, run: run as u32, runs: runs as u32 };
+    let means = tape.temporary("variance.means", &[runs, cols], Element::F32)?;
+    let deviations = tape.temporary("variance.deviations", &[runs, cols], Element::F32)?;
+    let launch = Dispatch::new(Kernel::new(&PARTIAL), &params, groups_for(runs * cols));
+    tape.dispatch(launch.read(z).write(means).write(deviations));
+
+    let mean = tape.temporary("variance.mean", &[cols], Element::F32)?;
+    let slope = tape.temporary("variance.slope", &[cols], Element::F32)?;
+    let hinge = tape.temporary("variance.hinge", &[cols], Element::F32)?;
+    let Partial { rows, run, runs, .. } = params;
+    let params = Columns { rows, cols: cols as u32, run, runs, goal: target };
+    let launch = Dispatch::new(Kernel::new(&COLUMNS), &params, groups_for(cols));
+    let launch = launch.read(means).read(deviations).write(mean).write(slope).write(hinge);
+    tape.dispatch(launch);
+
+    let loss = reduce::finish(tape, "variance", hinge, 1.0 / cols as f32)?;
+    tape.rule(loss, &[z], move |tape, grad, _| {
+        let grad_z = tape.temporary("variance.grad_z", &shape, Element::F32)?;
+        let len = tape.len(z);
+        let params = Backward { len: len as u32, cols: cols as u32 };
+        let launch = Dispatch::new(Kernel::new(&BACKWARD), &params, groups_for(len));
+        tape.dispatch(launch.read(grad).read(z).read(mean).read(slope).write(grad_z));
+        Ok(vec![Some(grad_z)])
+    });
+    Ok(loss)
+}
