@@ -20,7 +20,7 @@ const SIZES: &[[usize; 3]] = &[
 
 /// Roundings of a sum grow at worst with the number of its terms, as their root for mixed signs.
 fn depth(terms: usize) -> f64 {
-    1.0 + (terms as f64).sqrt() / 2.0
+    1.0 + (terms as f64).sqrt() / 8.0
 }
 
 /// Rows of lengths from 1e-3 to 1e3.

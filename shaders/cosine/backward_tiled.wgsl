@@ -87,11 +87,11 @@ fn backward_tiled(
         for (var k = 0u; k < DEPTH; k++) {
             let at = k * STRIDE + tx;
             let v = vec4<f32>(tile[at], tile[at + 16u], tile[at + 32u], tile[at + 48u]);
-            let from = k * STRIDE + ty;
-            sums0 += weights[from] * v;
-            sums1 += weights[from + 16u] * v;
-            sums2 += weights[from + 32u] * v;
-            sums3 += weights[from + 48u] * v;
+            let row = k * STRIDE + ty;
+            sums0 += weights[row] * v;
+            sums1 += weights[row + 16u] * v;
+            sums2 += weights[row + 32u] * v;
+            sums3 += weights[row + 48u] * v;
         }
     }
     store(i0 + ty, d0 + tx, sums0);

@@ -73,11 +73,11 @@ fn forward_tiled(
         for (var k = 0u; k < DEPTH; k++) {
             let at = k * STRIDE + tx;
             let v = vec4<f32>(tile_b[at], tile_b[at + 16u], tile_b[at + 32u], tile_b[at + 48u]);
-            let from = k * STRIDE + ty;
-            dots0 += tile_a[from] * v;
-            dots1 += tile_a[from + 16u] * v;
-            dots2 += tile_a[from + 32u] * v;
-            dots3 += tile_a[from + 48u] * v;
+            let row = k * STRIDE + ty;
+            dots0 += tile_a[row] * v;
+            dots1 += tile_a[row + 16u] * v;
+            dots2 += tile_a[row + 32u] * v;
+            dots3 += tile_a[row + 48u] * v;
         }
     }
     store(r0 + ty, s0 + tx, dots0);
