@@ -1,6 +1,6 @@
-use crate::harness::{close, fill, gpu, run, wide};
-use crate::reference::variance as reference;
-use anomem::gpu::Gpu;
+use crate::harness::{Input, close, fill, gpu, run, run_case, wide};
+use crate::reference::{Out, variance as reference};
+use anomem::gpu::{Gpu, Variant};
 use anomem::ops::variance::variance_loss;
 use proptest::prelude::*;
 
@@ -43,7 +43,7 @@ fn check(gpu: &Gpu, [rows, cols]: [usize; 2], seed: u64) -> bool {
     if reference::columns(&wide_z, cols).iter().any(|c| (c.std - target).abs() < 1e-4) {
         return false;
     }
-    let record = |t: &mut _, v: &[_]| variance_loss(t, v[0], TARGET);
+    let record = |t: &mut _, v: &[_]| Ok(variance_loss(t, v[0], TARGET)?.loss);
     let (loss, grads) = run(gpu, &[(&[rows, cols], &z)], &[1.75], record).unwrap();
     // Sums of either sign: their roundings grow as the root of their number.
     let depth = 1.0 + (rows as f64).sqrt() / 8.0;
@@ -76,7 +76,7 @@ fn more_elements_than_one_dispatch_dimension() {
 fn a_lively_batch_costs_nothing() {
     let Some(gpu) = gpu(false) else { return };
     let z: Vec<f32> = batch(40, 3, 1).iter().map(|z| z * 100.0).collect();
-    let record = |t: &mut _, v: &[_]| variance_loss(t, v[0], TARGET);
+    let record = |t: &mut _, v: &[_]| Ok(variance_loss(t, v[0], TARGET)?.loss);
     let (loss, grads) = run(gpu, &[(&[40, 3], &z)], &[1.0], record).unwrap();
     assert!(loss == [0.0] && grads[0].iter().all(|g| *g == 0.0));
 }
@@ -86,7 +86,7 @@ fn a_lively_batch_costs_nothing() {
 fn a_collapsed_batch() {
     let Some(gpu) = gpu(false) else { return };
     let z = [0.5f32, -3.0, 0.5, -3.0, 0.5, -3.0];
-    let record = |t: &mut _, v: &[_]| variance_loss(t, v[0], TARGET);
+    let record = |t: &mut _, v: &[_]| Ok(variance_loss(t, v[0], TARGET)?.loss);
     let (loss, grads) = run(gpu, &[(&[3, 2], &z)], &[1.0], record).unwrap();
     assert!((loss[0] - 0.99).abs() < 1e-6 && grads[0].iter().all(|g| *g == 0.0));
 }
@@ -96,7 +96,7 @@ fn one_row_has_no_variance() {
     let Some(gpu) = gpu(false) else { return };
     let z = fill(6, 1);
     let fail = |shape: &[usize], z: &[f32]| {
-        let record = |t: &mut _, v: &[_]| variance_loss(t, v[0], TARGET);
+        let record = |t: &mut _, v: &[_]| Ok(variance_loss(t, v[0], TARGET)?.loss);
         run(gpu, &[(shape, z)], &[1.0], record).unwrap_err().to_string()
     };
     assert_eq!(fail(&[1, 6], &z), "variance: z [1, 6]: expected [R, D] with at least 2 rows");
@@ -110,5 +110,23 @@ proptest! {
     fn any_shape(rows in 2usize..300, cols in 1usize..90, seed in 0u64..1000) {
         let Some(gpu) = gpu(false) else { return Ok(()) };
         check(gpu, [rows, cols], seed);
+    }
+}
+
+#[test]
+fn the_total_is_the_sum_of_the_columns_variances() {
+    let Some(gpu) = gpu(false) else { return };
+    for [rows, cols] in [[2, 1], [65, 7], [2049, 5]] {
+        let z = batch(rows, cols, 5);
+        let inputs = [Input::Constant(&[rows, cols], &z)];
+        let outcome = run_case(gpu, Variant::Simple, &inputs, &[&[]], |t, v| {
+            Ok(vec![variance_loss(t, v[0], TARGET)?.total])
+        })
+        .unwrap();
+        let columns = reference::columns(&wide(&z), cols);
+        let want = columns.iter().map(|c| c.std * c.std - 1e-4).sum();
+        let mag = columns.iter().map(|c| c.std * c.mag).sum::<f64>() * 2.0;
+        let want = Out { value: vec![want], mag: vec![mag] };
+        close("total", &outcome.outputs[0], &want, 1.0 + (rows as f64).sqrt() / 8.0).unwrap();
     }
 }

@@ -2,7 +2,7 @@
 // each column (Chan, Golub and LeVeque 1983), var = the unbiased variance over rows,
 // spread = sqrt(var + 1e-4), hinge = max(0, target - spread). For backward it leaves the mean and
 // slope = d loss / d z per unit of z - mean: -1 / (cols (rows - 1) spread) below the target, else 0.
-// means, deviations: [runs, cols] from partial.wgsl; mean, slope, hinge: [cols].
+// means, deviations: [runs, cols] from partial.wgsl; mean, variance, slope, hinge: [cols].
 // One invocation per column. Reference and tests: kernels-tests/variance.rs.
 #import grid
 
@@ -20,9 +20,10 @@ struct Params {
 @group(0) @binding(0) var<storage, read> means: array<f32>;
 @group(0) @binding(1) var<storage, read> deviations: array<f32>;
 @group(0) @binding(2) var<storage, read_write> mean: array<f32>;
-@group(0) @binding(3) var<storage, read_write> slope: array<f32>;
-@group(0) @binding(4) var<storage, read_write> hinge: array<f32>;
-@group(0) @binding(5) var<uniform> p: Params;
+@group(0) @binding(3) var<storage, read_write> variance: array<f32>;
+@group(0) @binding(4) var<storage, read_write> slope: array<f32>;
+@group(0) @binding(5) var<storage, read_write> hinge: array<f32>;
+@group(0) @binding(6) var<uniform> p: Params;
 
 fn rows_of(run: u32) -> f32 {
     return f32(min(p.run, p.rows - run * p.run));
@@ -47,10 +48,12 @@ fn columns(
             squares += deviations[c * p.cols + d] + rows_of(c) * off * off;
         }
         let free = f32(p.rows - 1u);
-        let spread = sqrt(squares / free + EPS);
+        let of_rows = squares / free;
+        let spread = sqrt(of_rows + EPS);
         // Asked this way, a spread that is NaN is not hidden.
         let above = spread >= p.goal;
         mean[d] = of_column;
+        variance[d] = of_rows;
         slope[d] = select(-1.0 / (f32(p.cols) * free * spread), 0.0, above);
         hinge[d] = select(p.goal - spread, 0.0, above);
     }

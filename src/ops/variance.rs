@@ -30,12 +30,21 @@ const MAX_RUNS: usize = 64;
 /// Rows that a run should have at least.
 const MIN_RUN: usize = 32;
 
+/// What [`variance_loss`] gives, each `[1]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Variance {
+    /// The hinge loss.
+    pub loss: Value,
+    /// Sum over the columns of their unbiased variance; no gradient.
+    pub total: Value,
+}
+
 /// `mean over d of max(0, target - sqrt(var_d + 1e-4))` for `z: [R, D]`, with the unbiased variance over
-/// rows (PyTorch's `z.var(0)`), as `[1]`. Source: VICReg (Bardes, Ponce and LeCun 2022, eq. 1).
+/// rows (PyTorch's `z.var(0)`). Source: VICReg (Bardes, Ponce and LeCun 2022, eq. 1).
 ///
 /// # Errors
 /// A `z` that is no matrix, or that has fewer than two rows: one row has no variance.
-pub fn variance_loss(tape: &mut Tape, z: Value, target: f32) -> Result<Value> {
+pub fn variance_loss(tape: &mut Tape, z: Value, target: f32) -> Result<Variance> {
     let shape = tape.shape(z).to_vec();
     let (rows, cols) = match shape[..] {
         [rows, cols] if rows >= 2 => (rows, cols),
@@ -54,14 +63,16 @@ pub fn variance_loss(tape: &mut Tape, z: Value, target: f32) -> Result<Value> {
     tape.dispatch(launch.read(z).write(means).write(deviations));
 
     let mean = tape.temporary("variance.mean", &[cols], Element::F32)?;
+    let variance = tape.temporary("variance.variance", &[cols], Element::F32)?;
     let slope = tape.temporary("variance.slope", &[cols], Element::F32)?;
     let hinge = tape.temporary("variance.hinge", &[cols], Element::F32)?;
     let Partial { rows, run, runs, .. } = params;
     let params = Columns { rows, cols: cols as u32, run, runs, goal: target };
     let launch = Dispatch::new(Kernel::new(&COLUMNS), &params, groups_for(cols));
-    let launch = launch.read(means).read(deviations).write(mean).write(slope).write(hinge);
-    tape.dispatch(launch);
+    let launch = launch.read(means).read(deviations).write(mean).write(variance);
+    tape.dispatch(launch.write(slope).write(hinge));
 
+    let total = reduce::finish(tape, "variance.total", variance, 1.0)?;
     let loss = reduce::finish(tape, "variance", hinge, 1.0 / cols as f32)?;
     tape.rule(loss, &[z], move |tape, grad, _| {
         let grad_z = tape.temporary("variance.grad_z", &shape, Element::F32)?;
@@ -71,5 +82,5 @@ pub fn variance_loss(tape: &mut Tape, z: Value, target: f32) -> Result<Value> {
         tape.dispatch(launch.read(grad).read(z).read(mean).read(slope).write(grad_z));
         Ok(vec![Some(grad_z)])
     });
-    Ok(loss)
+    Ok(Variance { loss, total })
 }
