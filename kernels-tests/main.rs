@@ -11,6 +11,8 @@
 mod activation;
 mod add;
 mod contracts;
+mod conv2d;
 mod harness;
+mod matmul;
 mod plan;
 mod reference;

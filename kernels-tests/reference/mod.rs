@@ -2,6 +2,8 @@
 
 pub mod activation;
 pub mod add;
+pub mod conv2d;
+pub mod matmul;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.

@@ -2,6 +2,8 @@
 
 pub mod activation;
 pub mod add;
+pub mod conv2d;
+pub mod matmul;
 
 use crate::gpu::{Shader, params};
 
@@ -23,6 +25,8 @@ pub fn shaders() -> Vec<&'static Shader> {
     [
         activation::SHADERS, //
         add::SHADERS,
+        conv2d::SHADERS,
+        matmul::SHADERS,
     ]
     .concat()
 }
