@@ -15,6 +15,8 @@ pub mod pool;
 pub mod reduce;
 pub mod softmax;
 pub mod variance;
+pub mod conv2d;
+pub mod matmul;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.

@@ -15,6 +15,8 @@ pub mod pool;
 pub mod reduce;
 pub mod softmax;
 pub mod variance;
+pub mod conv2d;
+pub mod matmul;
 
 use crate::autograd::Dispatch;
 use crate::gpu::{Kernel, Shader, Variant, params};
@@ -74,6 +76,8 @@ pub fn shaders() -> Vec<&'static Shader> {
         reduce::SHADERS,
         softmax::SHADERS,
         variance::SHADERS,
+        conv2d::SHADERS,
+        matmul::SHADERS,
     ]
     .concat()
 }

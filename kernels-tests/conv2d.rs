@@ -1,0 +1,190 @@
+use crate::harness::{Input, close, fill, gpu, run_case, variants, wide};
+use crate::reference::conv2d::{self as reference, Sizes};
+use anomem::gpu::{Gpu, Variant};
+use anomem::ops::conv2d::conv2d;
+use proptest::prelude::*;
+
+/// n, h, w, c, o, kh, kw, stride, padding.
+const fn sizes(s: [usize; 9]) -> Sizes {
+    let [n, h, w, c, o, kh, kw, stride, padding] = s;
+    Sizes { n, h, w, c, o, kh, kw, stride, padding }
+}
+
+const CASES: &[Sizes] = &[
+    // All ones; all equal.
+    sizes([1, 1, 1, 1, 1, 1, 1, 1, 0]),
+    sizes([4, 4, 4, 4, 4, 4, 4, 1, 0]),
+    // All different, nothing a multiple of 4; then multiples of 4.
+    sizes([2, 11, 7, 3, 6, 5, 4, 3, 1]),
+    sizes([3, 9, 7, 8, 12, 3, 2, 1, 1]),
+    // Strides: with taps for each class of pixels, with classes that no tap reaches, odd and even
+    // sizes, a last row and column that no window touches.
+    sizes([2, 8, 6, 4, 20, 3, 3, 2, 1]),
+    sizes([2, 7, 9, 16, 5, 3, 3, 2, 1]),
+    sizes([3, 6, 8, 8, 16, 1, 1, 2, 0]),
+    sizes([2, 10, 8, 5, 4, 2, 3, 4, 0]),
+    // Padding as wide as the kernel: windows wholly outside.
+    sizes([2, 3, 4, 4, 8, 2, 2, 1, 2]),
+    // One under, at and over a tile of 64 or 128 pixels and of 16 or 64 channels.
+    sizes([1, 7, 9, 4, 15, 1, 1, 1, 0]),
+    sizes([1, 8, 8, 4, 16, 1, 1, 1, 0]),
+    sizes([1, 5, 13, 4, 17, 1, 1, 1, 0]),
+    sizes([1, 1, 127, 12, 63, 1, 1, 1, 0]),
+    sizes([2, 8, 8, 16, 64, 3, 3, 1, 1]),
+    sizes([3, 1, 43, 20, 65, 1, 3, 1, 1]),
+    // Kernel rows that fill tiles of weights: 9 * 16 = 144 = 128 + 16 rows; the first layer.
+    sizes([1, 6, 5, 24, 24, 3, 3, 1, 1]),
+    sizes([2, 8, 7, 3, 16, 3, 3, 1, 1]),
+];
+
+/// The variants of this adapter, and the kernels of 4 lanes, which run in any larger subgroup.
+fn all_variants(gpu: &Gpu) -> Vec<Variant> {
+    let mut list = variants(gpu);
+    if list.contains(&Variant::Subgroup { lanes: 8 }) {
+        list.push(Variant::Subgroup { lanes: 4 });
+    }
+    list
+}
+
+/// Worst error / allowance of y, grad_x, grad_weight.
+fn check(gpu: &Gpu, variant: Variant, s: &Sizes) -> Result<[f64; 3], String> {
+    let (x, weight) = (fill(s.n * s.h * s.w * s.c, 1), fill(s.kh * s.kw * s.c * s.o, 2));
+    let g = fill(s.n * s.ho() * s.wo() * s.o, 3);
+    let (x_shape, weight_shape) = ([s.n, s.h, s.w, s.c], [s.kh, s.kw, s.c, s.o]);
+    let inputs = [Input::Trainable(&x_shape, &x), Input::Trainable(&weight_shape, &weight)];
+    let out = run_case(gpu, variant, &inputs, &[&g], |t, v| {
+        Ok(vec![conv2d(t, v[0], v[1], s.stride, s.padding)?])
+    });
+    let out = out.map_err(|e| e.to_string())?;
+    let (x, weight, g) = (wide(&x), wide(&weight), wide(&g));
+    let terms = |n: usize| n as f64;
+    Ok([
+        close("y", &out.outputs[0], &reference::forward(s, &x, &weight), terms(s.kh * s.kw * s.c))?,
+        close(
+            "grad_x",
+            &out.grads[0],
+            &reference::backward_input(s, &weight, &g),
+            terms(s.kh * s.kw * s.o),
+        )?,
+        close(
+            "grad_weight",
+            &out.grads[1],
+            &reference::backward_weight(s, &x, &g),
+            terms(s.n * s.ho() * s.wo()),
+        )?,
+    ])
+}
+
+#[test]
+fn matches_the_reference() {
+    for default_limits in [false, true] {
+        let Some(gpu) = gpu(default_limits) else { return };
+        for variant in all_variants(gpu) {
+            for s in CASES {
+                let worst =
+                    check(gpu, variant, s).unwrap_or_else(|e| panic!("{variant:?} {s:?} {e}"));
+                println!("conv2d {variant:?} {s:?}: worst {worst:.3?} of the allowance");
+            }
+        }
+    }
+}
+
+#[test]
+fn random_shapes_match_the_reference() {
+    let Some(gpu) = gpu(false) else { return };
+    let variants = all_variants(gpu);
+    let strategy = (1..4usize, 1..10usize, 1..10usize, 1..21usize, 1..37usize)
+        .prop_flat_map(|(n, h, w, c, o)| {
+            (Just((n, h, w, c, o)), 1..5usize, 1..5usize, 1..4usize, 0..3usize)
+        })
+        .prop_filter("the kernel fits", |((_, h, w, _, _), kh, kw, _, padding)| {
+            *kh <= h + 2 * padding && *kw <= w + 2 * padding
+        });
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: 12,
+        failure_persistence: None,
+        ..Default::default()
+    });
+    runner
+        .run(&strategy, |((n, h, w, c, o), kh, kw, stride, padding)| {
+            for variant in &variants {
+                let s = Sizes { n, h, w, c, o, kh, kw, stride, padding };
+                check(gpu, *variant, &s)
+                    .map_err(|e| TestCaseError::fail(format!("{variant:?} {s:?}: {e}")))?;
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// The first layer needs no gradient of the images: none is recorded.
+#[test]
+fn gradients_are_only_what_is_needed() {
+    let Some(gpu) = gpu(false) else { return };
+    let s = sizes([2, 5, 4, 3, 8, 3, 3, 1, 1]);
+    let (x, weight, g) = (fill(120, 1), fill(216, 2), fill(320, 3));
+    let (xs, ws) = ([2, 5, 4, 3], [3, 3, 3, 8]);
+    for variant in all_variants(gpu) {
+        let record = |t: &mut anomem::autograd::Tape, v: &[anomem::autograd::Value]| {
+            Ok(vec![conv2d(t, v[0], v[1], 1, 1)?])
+        };
+        let inputs = [Input::Constant(&xs, &x), Input::Trainable(&ws, &weight)];
+        let out = run_case(gpu, variant, &inputs, &[&g], record).unwrap();
+        let want = reference::backward_weight(&s, &wide(&x), &wide(&g));
+        close("grad_weight", &out.grads[1], &want, 40.0).unwrap();
+        let inputs = [Input::Trainable(&xs, &x), Input::Constant(&ws, &weight)];
+        let out = run_case(gpu, variant, &inputs, &[&g], record).unwrap();
+        let want = reference::backward_input(&s, &wide(&weight), &wide(&g));
+        close("grad_x", &out.grads[0], &want, 72.0).unwrap();
+    }
+}
+
+/// More pixels than one dispatch dimension holds workgroups (65,535 of 64 pixels).
+#[test]
+fn runs_over_a_dispatch_dimension() {
+    let Some(gpu) = gpu(false) else { return };
+    let s = sizes([1, 65_536, 65, 1, 1, 1, 1, 1, 0]);
+    let x = fill(65_536 * 65, 1);
+    let inputs = [Input::Constant(&[1, 65_536, 65, 1], &x), Input::Constant(&[1, 1, 1, 1], &[0.7])];
+    for variant in all_variants(gpu) {
+        let out =
+            run_case(gpu, variant, &inputs, &[&[]], |t, v| Ok(vec![conv2d(t, v[0], v[1], 1, 0)?]));
+        let want = reference::forward(&s, &wide(&x), &[f64::from(0.7f32)]);
+        close("y", &out.unwrap().outputs[0], &want, 1.0).unwrap();
+    }
+}
+
+#[test]
+fn gradients_are_the_same_bits_each_time() {
+    let Some(gpu) = gpu(false) else { return };
+    let (x, weight, g) = (fill(2 * 40 * 40 * 4, 1), fill(9 * 4 * 8, 2), fill(2 * 40 * 40 * 8, 3));
+    for variant in all_variants(gpu) {
+        let once = || {
+            let (xs, ws) = ([2, 40, 40, 4], [3, 3, 4, 8]);
+            let inputs = [Input::Trainable(&xs, &x), Input::Trainable(&ws, &weight)];
+            run_case(gpu, variant, &inputs, &[&g], |t, v| Ok(vec![conv2d(t, v[0], v[1], 1, 1)?]))
+                .unwrap()
+        };
+        let (a, b) = (once(), once());
+        assert!(a.outputs == b.outputs && a.grads == b.grads, "{variant:?}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_that_names_it() {
+    let Some(gpu) = gpu(false) else { return };
+    let fails = |x: &[usize], w: &[usize], stride, padding, words: &str| {
+        let (xd, wd) = (fill(x.iter().product(), 1), fill(w.iter().product(), 2));
+        let inputs = [Input::Constant(x, &xd), Input::Constant(w, &wd)];
+        let e = run_case(gpu, Variant::Simple, &inputs, &[&[]], |t, v| {
+            Ok(vec![conv2d(t, v[0], v[1], stride, padding)?])
+        });
+        let text = e.err().unwrap().to_string();
+        assert!(text.contains(words), "{text}");
+    };
+    fails(&[2, 5, 4, 3], &[3, 3, 2, 8], 1, 1, "conv2d: x [2, 5, 4, 3], weight [3, 3, 2, 8]");
+    fails(&[2, 5, 4], &[3, 3, 2, 8], 1, 1, "conv2d: x [2, 5, 4]");
+    fails(&[2, 5, 4, 3], &[3, 3, 3, 8], 0, 1, "stride 0");
+    fails(&[2, 5, 4, 3], &[8, 3, 3, 8], 1, 1, "larger than");
+    fails(&[0, 5, 4, 3], &[3, 3, 3, 8], 1, 1, "at least 1");
+}

@@ -1,0 +1,116 @@
+//! Two-dimensional convolution, without bias.
+
+use super::groups_for;
+use crate::autograd::{Dispatch, Element, Tape, Value};
+use crate::gpu::{Kernel, Shader, params, shader};
+use crate::{Error, Result};
+
+params! {
+    /// Sizes of a convolution.
+    pub struct Sizes {
+        images: u32, height: u32, width: u32, channels: u32,
+        out_height: u32, out_width: u32, out_channels: u32,
+        kernel_height: u32, kernel_width: u32, stride: u32, padding: u32,
+    }
+}
+
+static FORWARD: Shader = shader!("conv2d", "forward", Sizes);
+static BACKWARD_INPUT: Shader = shader!("conv2d", "backward_input", Sizes);
+static BACKWARD_WEIGHT: Shader = shader!("conv2d", "backward_weight", Sizes);
+
+/// The family's shaders.
+pub const SHADERS: &[&Shader] = &[&FORWARD, &BACKWARD_INPUT, &BACKWARD_WEIGHT];
+
+/// Cross-correlation of x `[N, H, W, C]` with weight `[KH, KW, C, O]`, padded with `padding` zeros
+/// on each side: y `[N, Ho, Wo, O]`, `Ho = (H + 2 padding - KH) / stride + 1` rounded down.
+///
+/// # Errors
+/// Ranks other than 4, different channel counts, stride 0, a kernel larger than the padded input.
+pub fn conv2d(
+    tape: &mut Tape,
+    x: Value,
+    weight: Value,
+    stride: usize,
+    padding: usize,
+) -> Result<Value> {
+    let sizes = sizes(tape.shape(x), tape.shape(weight), stride, padding)?;
+    let y = forward(tape, &sizes, x, weight)?;
+    tape.rule(y, &[x, weight], move |tape, grad_y, needs| {
+        let grad_x = needs[0].then(|| backward_input(tape, &sizes, weight, grad_y)).transpose()?;
+        let grad_weight = needs[1].then(|| backward_weight(tape, &sizes, x, grad_y)).transpose()?;
+        Ok(vec![grad_x, grad_weight])
+    });
+    Ok(y)
+}
+
+fn sizes(x: &[usize], weight: &[usize], stride: usize, padding: usize) -> Result<Sizes> {
+    let wrong = |why: &str| {
+        let text = format!("x {x:?}, weight {weight:?}, stride {stride}, padding {padding}: {why}");
+        Error::shape("conv2d", text)
+    };
+    let (&[images, height, width, channels], &[kernel_height, kernel_width, inner, out_channels]) =
+        (x, weight)
+    else {
+        return Err(wrong("expected x [N, H, W, C] and weight [KH, KW, C, O]"));
+    };
+    if inner != channels {
+        return Err(wrong("the channel counts C differ"));
+    }
+    if stride == 0 {
+        return Err(wrong("the stride must be at least 1"));
+    }
+    let out = |size: usize, kernel: usize| {
+        let room = (size + 2 * padding).checked_sub(kernel);
+        room.map(|r| r / stride + 1).ok_or_else(|| wrong("the kernel is larger than the input"))
+    };
+    let (out_height, out_width) = (out(height, kernel_height)?, out(width, kernel_width)?);
+    Ok(Sizes {
+        images: images as u32,
+        height: height as u32,
+        width: width as u32,
+        channels: channels as u32,
+        out_height: out_height as u32,
+        out_width: out_width as u32,
+        out_channels: out_channels as u32,
+        kernel_height: kernel_height as u32,
+        kernel_width: kernel_width as u32,
+        stride: stride as u32,
+        padding: padding as u32,
+    })
+}
+
+impl Sizes {
+    fn x(&self) -> [usize; 4] {
+        [self.images, self.height, self.width, self.channels].map(|v| v as usize)
+    }
+
+    fn weight(&self) -> [usize; 4] {
+        [self.kernel_height, self.kernel_width, self.channels, self.out_channels]
+            .map(|v| v as usize)
+    }
+
+    fn y(&self) -> [usize; 4] {
+        [self.images, self.out_height, self.out_width, self.out_channels].map(|v| v as usize)
+    }
+}
+
+fn forward(tape: &mut Tape, s: &Sizes, x: Value, weight: Value) -> Result<Value> {
+    let y = tape.temporary("conv2d", &s.y(), Element::F32)?;
+    let launch = Dispatch::new(Kernel::new(&FORWARD), s, groups_for(tape.len(y)));
+    tape.dispatch(launch.read(x).read(weight).write(y));
+    Ok(y)
+}
+
+fn backward_input(tape: &mut Tape, s: &Sizes, weight: Value, grad_y: Value) -> Result<Value> {
+    let grad_x = tape.temporary("conv2d.grad_x", &s.x(), Element::F32)?;
+    let launch = Dispatch::new(Kernel::new(&BACKWARD_INPUT), s, groups_for(tape.len(grad_x)));
+    tape.dispatch(launch.read(weight).read(grad_y).write(grad_x));
+    Ok(grad_x)
+}
+
+fn backward_weight(tape: &mut Tape, s: &Sizes, x: Value, grad_y: Value) -> Result<Value> {
+    let grad = tape.temporary("conv2d.grad_weight", &s.weight(), Element::F32)?;
+    let launch = Dispatch::new(Kernel::new(&BACKWARD_WEIGHT), s, groups_for(tape.len(grad)));
+    tape.dispatch(launch.read(x).read(grad_y).write(grad));
+    Ok(grad)
+}

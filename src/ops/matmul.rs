@@ -1,0 +1,139 @@
+//! Matrix products and linear layers.
+
+use super::groups_for;
+use crate::autograd::{Dispatch, Element, Tape, Value};
+use crate::gpu::{Kernel, Shader, params, shader};
+use crate::{Error, Result};
+
+params! {
+    /// Sizes of a product and how its operands are stored.
+    pub struct Product {
+        rows: u32, inner: u32, columns: u32, a_transposed: u32, b_transposed: u32,
+    }
+}
+params! {
+    /// Sizes of a matrix.
+    pub struct Matrix { rows: u32, columns: u32 }
+}
+
+static FORWARD: Shader = shader!("matmul", "forward", Product);
+static ADD_BIAS: Shader = shader!("matmul", "add_bias", Matrix);
+static COLUMN_SUM: Shader = shader!("matmul", "column_sum", Matrix);
+
+/// The family's shaders.
+pub const SHADERS: &[&Shader] = &[&FORWARD, &ADD_BIAS, &COLUMN_SUM];
+
+/// How the operands of a product are stored.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// a `[M, K]`, b `[K, N]`.
+    Plain,
+    /// a `[K, M]`, b `[K, N]`: aᵀ b.
+    FirstTransposed,
+    /// a `[M, K]`, b `[N, K]`: a bᵀ.
+    SecondTransposed,
+}
+
+/// a `[M, K]` times b `[K, N]`: `[M, N]`.
+///
+/// # Errors
+/// Ranks other than 2, or different K.
+pub fn matmul(tape: &mut Tape, a: Value, b: Value) -> Result<Value> {
+    let (&[_, k], &[inner, _]) = (tape.shape(a), tape.shape(b)) else {
+        return Err(wrong(tape, "matmul", a, b, "[K, N]"));
+    };
+    if k != inner {
+        return Err(wrong(tape, "matmul", a, b, "[K, N]"));
+    }
+    let out = product(tape, "matmul", Form::Plain, a, b)?;
+    tape.rule(out, &[a, b], move |tape, grad, needs| {
+        let grad_a =
+            needs[0].then(|| product(tape, "matmul.grad_a", Form::SecondTransposed, grad, b));
+        let grad_a = grad_a.transpose()?;
+        let grad_b =
+            needs[1].then(|| product(tape, "matmul.grad_b", Form::FirstTransposed, a, grad));
+        Ok(vec![grad_a, grad_b.transpose()?])
+    });
+    Ok(out)
+}
+
+/// a `[M, K]` times the transpose of b `[N, K]`: `[M, N]`.
+///
+/// # Errors
+/// Ranks other than 2, or different K.
+pub fn matmul_transposed(tape: &mut Tape, a: Value, b: Value) -> Result<Value> {
+    let (&[_, k], &[_, inner]) = (tape.shape(a), tape.shape(b)) else {
+        return Err(wrong(tape, "matmul_transposed", a, b, "[N, K]"));
+    };
+    if k != inner {
+        return Err(wrong(tape, "matmul_transposed", a, b, "[N, K]"));
+    }
+    let out = product(tape, "matmul_transposed", Form::SecondTransposed, a, b)?;
+    tape.rule(out, &[a, b], move |tape, grad, needs| {
+        let name = "matmul_transposed.grad_a";
+        let grad_a = needs[0].then(|| product(tape, name, Form::Plain, grad, b)).transpose()?;
+        let name = "matmul_transposed.grad_b";
+        let grad_b = needs[1].then(|| product(tape, name, Form::FirstTransposed, grad, a));
+        Ok(vec![grad_a, grad_b.transpose()?])
+    });
+    Ok(out)
+}
+
+/// A fully connected layer: x `[N, I]` times the transpose of weight `[O, I]`, plus bias `[O]`:
+/// `[N, O]`.
+///
+/// # Errors
+/// Shapes that do not fit.
+pub fn linear(tape: &mut Tape, x: Value, weight: Value, bias: Value) -> Result<Value> {
+    let fits = match (tape.shape(x), tape.shape(weight), tape.shape(bias)) {
+        (&[_, i], &[o, inner], &[biases]) => i == inner && o == biases,
+        _ => false,
+    };
+    if !fits {
+        let (x, weight, bias) = (tape.shape(x), tape.shape(weight), tape.shape(bias));
+        let text =
+            format!("x {x:?}, weight {weight:?}, bias {bias:?}: expected [N, I], [O, I] and [O]");
+        return Err(Error::shape("linear", text));
+    }
+    let product = matmul_transposed(tape, x, weight)?;
+    let shape = tape.shape(product).to_vec();
+    let (rows, columns) = (shape[0], shape[1]);
+    let matrix = Matrix { rows: rows as u32, columns: columns as u32 };
+    let y = tape.temporary("linear", &shape, Element::F32)?;
+    let launch = Dispatch::new(Kernel::new(&ADD_BIAS), &matrix, groups_for(rows * columns));
+    tape.dispatch(launch.read(product).read(bias).write(y));
+    tape.rule(y, &[product, bias], move |tape, grad_y, needs| {
+        let grad_bias = tape.temporary("linear.grad_bias", &[columns], Element::F32)?;
+        let launch = Dispatch::new(Kernel::new(&COLUMN_SUM), &matrix, groups_for(columns));
+        if needs[1] {
+            tape.dispatch(launch.read(grad_y).write(grad_bias));
+        }
+        Ok(vec![Some(grad_y), needs[1].then_some(grad_bias)])
+    });
+    Ok(y)
+}
+
+fn wrong(tape: &Tape, op: &str, a: Value, b: Value, expected: &str) -> Error {
+    let (a, b) = (tape.shape(a), tape.shape(b));
+    Error::shape(op, format!("a {a:?}, b {b:?}: expected [M, K] and {expected}"))
+}
+
+fn product(tape: &mut Tape, name: &str, form: Form, a: Value, b: Value) -> Result<Value> {
+    let (a_shape, b_shape) = (tape.shape(a).to_vec(), tape.shape(b).to_vec());
+    let (rows, inner) = match form {
+        Form::FirstTransposed => (a_shape[1], a_shape[0]),
+        _ => (a_shape[0], a_shape[1]),
+    };
+    let columns = if matches!(form, Form::SecondTransposed) { b_shape[0] } else { b_shape[1] };
+    let out = tape.temporary(name, &[rows, columns], Element::F32)?;
+    let params = Product {
+        rows: rows as u32,
+        inner: inner as u32,
+        columns: columns as u32,
+        a_transposed: matches!(form, Form::FirstTransposed).into(),
+        b_transposed: matches!(form, Form::SecondTransposed).into(),
+    };
+    let launch = Dispatch::new(Kernel::new(&FORWARD), &params, groups_for(rows * columns));
+    tape.dispatch(launch.read(a).read(b).write(out));
+    Ok(out)
+}
