@@ -5,9 +5,11 @@ pub mod add;
 pub mod affine;
 pub mod augment;
 pub mod batch_norm;
+pub mod conv2d;
 pub mod cosine;
 pub mod finite;
 pub mod gather;
+pub mod matmul;
 pub mod nearest;
 pub mod nt_xent;
 pub mod optimizer;
@@ -15,8 +17,6 @@ pub mod pool;
 pub mod reduce;
 pub mod softmax;
 pub mod variance;
-pub mod conv2d;
-pub mod matmul;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.

@@ -5,9 +5,11 @@ pub mod add;
 pub mod affine;
 pub mod augment;
 pub mod batch_norm;
+pub mod conv2d;
 pub mod cosine;
 pub mod finite;
 pub mod gather;
+pub mod matmul;
 pub mod nearest;
 pub mod nt_xent;
 pub mod optimizer;
@@ -15,8 +17,6 @@ pub mod pool;
 pub mod reduce;
 pub mod softmax;
 pub mod variance;
-pub mod conv2d;
-pub mod matmul;
 
 use crate::autograd::Dispatch;
 use crate::gpu::{Kernel, Shader, Variant, params};
@@ -66,9 +66,11 @@ pub fn shaders() -> Vec<&'static Shader> {
         affine::SHADERS,
         augment::SHADERS,
         batch_norm::SHADERS,
+        conv2d::SHADERS,
         cosine::SHADERS,
         finite::SHADERS,
         gather::SHADERS,
+        matmul::SHADERS,
         nearest::SHADERS,
         nt_xent::SHADERS,
         optimizer::SHADERS,
@@ -76,8 +78,6 @@ pub fn shaders() -> Vec<&'static Shader> {
         reduce::SHADERS,
         softmax::SHADERS,
         variance::SHADERS,
-        conv2d::SHADERS,
-        matmul::SHADERS,
     ]
     .concat()
 }
