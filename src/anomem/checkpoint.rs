@@ -38,6 +38,8 @@ pub struct Facts {
     pub channel_std: Vec<f64>,
     /// One per scale; empty before the end of training.
     pub calibration: Vec<Calibration>,
+    /// Heat at which a heat map's colours start and end.
+    pub heat_range: [f32; 2],
     /// Where it stands.
     pub progress: TrainingProgress,
 }
@@ -110,6 +112,7 @@ pub fn save(
         channel_mean: model.channel_stats.mean.clone(),
         channel_std: model.channel_stats.std.clone(),
         calibration: model.calibration.clone(),
+        heat_range: model.heat_range,
         progress: progress.clone(),
     };
     let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = Vec::new();
@@ -215,6 +218,7 @@ impl Checkpoint {
         };
         let mut model = Model::declare(self.config()?, stats)?;
         model.calibration.clone_from(&self.facts.calibration);
+        model.heat_range = self.facts.heat_range;
         Ok(model)
     }
 

@@ -68,6 +68,9 @@ pub struct Model {
     pub channel_stats: ChannelStats,
     /// One per scale, once measured.
     pub calibration: Vec<Calibration>,
+    /// Heat from which colours start and at which they end, so that images seen at any time are
+    /// drawn on one scale.
+    pub heat_range: [f32; 2],
 }
 
 impl Model {
@@ -140,8 +143,8 @@ impl Model {
             let dim = encoder.widths()[stage - 1];
             scales.push(Scale { stage, dim, slots, prototypes, beta, head });
         }
-        let calibration = Vec::new();
-        Ok(Self { config, store, encoder, scales, module, channel_stats, calibration })
+        let (calibration, heat_range) = (Vec::new(), [0.0, 1.0]);
+        Ok(Self { config, store, encoder, scales, module, channel_stats, calibration, heat_range })
     }
 
     /// Takes the memory of all variables and writes their initial values.

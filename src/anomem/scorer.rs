@@ -191,8 +191,25 @@ impl Scorer {
     /// # Errors
     /// No image, or a fault of the GPU.
     pub fn calibrate(&self, gpu: &Gpu, model: &Model, pixels: &Pixels) -> Result<Vec<Calibration>> {
-        let (raw, _) = self.examine(gpu, model, pixels)?;
-        Ok(raw)
+        Ok(self.examine(gpu, model, pixels)?.0)
+    }
+
+    /// Where the colours of heat maps start and end: at the typical heat of normal images, and as far
+    /// again above their hottest points as those are above the start.
+    ///
+    /// # Errors
+    /// A fault of the GPU.
+    pub fn heat_range(&self, gpu: &Gpu, model: &Model, pixels: &Pixels) -> Result<[f32; 2]> {
+        let (mut typical, mut hottest) = (Vec::new(), Vec::new());
+        for chunk in pixels.bytes.chunks(self.batch * self.image_len) {
+            for mut score in self.score(gpu, model, chunk)? {
+                typical.push(quantile(&mut score.heat, 0.5));
+                hottest.push(score.heat.iter().copied().fold(f32::MIN, f32::max));
+            }
+        }
+        let low = quantile(&mut typical, 0.5);
+        let high = low + 2.0 * (quantile(&mut hottest, 0.95) - low);
+        Ok([low, if high > low { high } else { low + 1.0 }])
     }
 
     /// Calibration, and what the memory does with these images.
@@ -261,6 +278,13 @@ fn mean_std(values: &[f64]) -> (f64, f64) {
     let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
     let std = variance.sqrt();
     (mean, if std > 1e-12 { std } else { 1.0 })
+}
+
+/// The value below which a share `q` of the values lies; 0 of none.
+fn quantile(values: &mut [f32], q: f64) -> f32 {
+    values.sort_by(f32::total_cmp);
+    let at = (q * values.len().saturating_sub(1) as f64).round() as usize;
+    values.get(at).copied().unwrap_or(0.0)
 }
 
 fn reduction(model: &Model, positions: usize) -> deviation::Reduction {

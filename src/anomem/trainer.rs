@@ -440,10 +440,10 @@ impl Run {
     }
 
     fn calibrate(&mut self, gpu: &Gpu) -> Result<()> {
-        // Measured as they are: without an older calibration in between.
-        self.model.calibration.clear();
         let scorer = Scorer::new(gpu, &mut self.model, "calibration")?;
         self.model.calibration = scorer.calibrate(gpu, &self.model, &self.held_out)?;
+        let scorer = Scorer::new(gpu, &mut self.model, "heat range")?;
+        self.model.heat_range = scorer.heat_range(gpu, &self.model, &self.held_out)?;
         Ok(())
     }
 
@@ -574,13 +574,20 @@ impl Steps {
     }
 }
 
+impl RunFolder {
+    /// The model file at `path`: itself, or that of the run folder.
+    #[must_use]
+    pub fn model_at(path: &Path) -> PathBuf {
+        if path.is_dir() { Self(path.to_path_buf()).model() } else { path.to_path_buf() }
+    }
+}
+
 /// Loads a model for scoring from a file, or from the run folder that holds it.
 ///
 /// # Errors
 /// A file that is no model, or faults of the GPU.
 pub fn load_model(gpu: &Gpu, path: &Path) -> Result<(Model, TrainingProgress)> {
-    let file = if path.is_dir() { RunFolder(path.to_path_buf()).model() } else { path.into() };
-    let checkpoint = Checkpoint::read(&file)?;
+    let checkpoint = Checkpoint::read(&RunFolder::model_at(path))?;
     let mut model = checkpoint.declare()?;
     model.allocate(gpu)?;
     checkpoint.restore(gpu, &model, Content::Model)?;
