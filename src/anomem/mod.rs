@@ -11,7 +11,7 @@ mod evaluate;
 mod feed;
 mod journal;
 mod model;
-mod objective;
+pub mod objective;
 mod scorer;
 mod start;
 mod trainer;

@@ -75,14 +75,57 @@ impl Weights {
     }
 }
 
-/// Where the two views of each image are compared.
-pub struct Views {
-    /// u32 `[4]`: seed, step; see [`gather::draw`].
-    pub counters: Value,
-    /// Crop and flip of each view, f32 `[2B, 16]`; see [`crate::ops::augment::draw`].
-    pub geometry: Value,
-    /// B, images.
-    pub batch: usize,
+/// Which positions of a scale's map are compared, in each view.
+#[derive(Debug, Clone, Copy)]
+pub struct Pairs {
+    /// u32 `[B, n]`: positions of the first view.
+    pub first: Value,
+    /// u32 `[B, n]`: positions of the second view, in the same order.
+    pub second: Value,
+    /// f32 `[B*n]`: 0 where a pair does not count; absent: all count.
+    pub valid: Option<Value>,
+}
+
+/// Draws the pairs of every scale from its map `[2B, H, W, D]`: a random share of the positions,
+/// without replacement. `counters` as for [`gather::draw`]; `geometry` f32 `[2B, 16]`: crop and flip of
+/// each view, see [`crate::ops::augment::draw`].
+///
+/// # Errors
+/// Those of the operations.
+pub fn draw_pairs(
+    model: &Model,
+    tape: &mut Tape,
+    maps: &[Value],
+    counters: Value,
+    geometry: Value,
+) -> Result<Vec<Pairs>> {
+    let loss = &model.config.loss;
+    let mut list = Vec::new();
+    for (i, map) in maps.iter().enumerate() {
+        let [views, height, width, _] = map_shape(tape, *map)?;
+        let (batch, positions) = (views / 2, height * width);
+        let count = ((loss.sampling_ratio[i] * positions as f64).round() as usize).max(1);
+        let purpose = PURPOSE_POSITIONS + 2 * i as u32;
+        let mut draw = |purpose| gather::draw(tape, counters, batch, positions, count, purpose);
+        let first = draw(purpose)?;
+        let (second, valid) = match loss.positions {
+            Positions::Same => (first, None),
+            Positions::Independent => (draw(purpose + 1)?, None),
+            Positions::Matched => {
+                let matched = gather::matched(tape, first, geometry, height, width, INSIDE)?;
+                (matched.0, Some(matched.1))
+            }
+        };
+        list.push(Pairs { first, second, valid });
+    }
+    Ok(list)
+}
+
+fn map_shape(tape: &Tape, map: Value) -> Result<[usize; 4]> {
+    let shape = tape.shape(map);
+    shape.try_into().map_err(|_| {
+        Error::shape("objective", format!("map {shape:?}: expected [2B, H, W, D]"))
+    })
 }
 
 /// Records the terms of every scale from its map `[2B, H, W, D]`, the first view's images first.
@@ -93,46 +136,29 @@ pub fn record(
     model: &Model,
     tape: &mut Tape,
     maps: &[Value],
-    views: &Views,
+    pairs: &[Pairs],
 ) -> Result<Vec<Terms>> {
-    let parts = model.scales.iter().zip(maps).enumerate();
-    parts.map(|(i, (scale, map))| one_scale(model, tape, i, scale, *map, views)).collect()
+    let parts = model.scales.iter().zip(maps).zip(pairs);
+    parts.map(|((scale, map), pairs)| one_scale(model, tape, scale, *map, pairs)).collect()
 }
 
 fn one_scale(
     model: &Model,
     tape: &mut Tape,
-    index: usize,
     scale: &Scale,
     map: Value,
-    views: &Views,
+    pairs: &Pairs,
 ) -> Result<Terms> {
     let loss = &model.config.loss;
-    let &[_, height, width, dim] = tape.shape(map) else {
-        return Err(Error::Internal("a map is not [N, H, W, D]".into()));
-    };
-    let positions = height * width;
-    let count = ((loss.sampling_ratio[index] * positions as f64).round() as usize).max(1);
-    let batch = views.batch;
-    let flat = tape.reshape(map, &[2 * batch, positions, dim])?;
-
-    let purpose = PURPOSE_POSITIONS + 2 * index as u32;
-    let first = gather::draw(tape, views.counters, batch, positions, count, purpose)?;
-    let (second, valid) = match loss.positions {
-        Positions::Same => (first, None),
-        Positions::Independent => {
-            (gather::draw(tape, views.counters, batch, positions, count, purpose + 1)?, None)
-        }
-        Positions::Matched => {
-            let (index, valid) =
-                gather::matched(tape, first, views.geometry, height, width, INSIDE)?;
-            (index, Some(valid))
-        }
-    };
-    let both = gather::gather(tape, flat, &[first, second])?;
+    let [views, height, width, dim] = map_shape(tape, map)?;
+    let batch = views / 2;
+    let flat = tape.reshape(map, &[views, height * width, dim])?;
+    let both = gather::gather(tape, flat, &[pairs.first, pairs.second])?;
     let [z1, z2] = both[..] else {
         return Err(Error::Internal("two views give two sets of vectors".into()));
     };
+    let n = tape.shape(z1)[0];
+    let count = n / batch;
 
     // Only the first branch passes the memory (eq. 3); every image is normal.
     let queries = model.space(tape, z1)?;
@@ -142,7 +168,6 @@ fn one_scale(
     let a = head(tape, &model.store, scale, retrieval.retrieved)?;
     let b = head(tape, &model.store, scale, z2)?;
     let (a, b) = (unit(tape, a)?, unit(tape, b)?);
-    let n = batch * count;
     let (negatives, others) = match loss.negatives {
         Negatives::Joint => (nt_xent::Negatives::Joint, 2 * n - 1),
         Negatives::PerPosition => (nt_xent::Negatives::PerPosition, 2 * batch - 1),
@@ -150,7 +175,7 @@ fn one_scale(
     };
     let options =
         nt_xent::NtXentOptions { tau: loss.tau as f32, positions: count, negatives };
-    let contrast = nt_xent::nt_xent(tape, a, b, &options, valid)?;
+    let contrast = nt_xent::nt_xent(tape, a, b, &options, pairs.valid)?;
     let entropy_sum = reduce::sum(tape, retrieval.entropy)?;
     Ok(Terms {
         contrast,

@@ -5,7 +5,7 @@ use super::config::Config;
 use super::feed::Feed;
 use super::journal::{EpochRecord, Journal, ScaleRecord};
 use super::model::Model;
-use super::objective::{self, Terms, Views, Weights};
+use super::objective::{self, Terms, Weights};
 use super::scorer::Scorer;
 use super::start::{STATISTICS_MOMENTUM, Start};
 use crate::autograd::{Plan, PlanOptions, Tape, Value};
@@ -243,7 +243,7 @@ impl Run {
             let name = format!("used{}", s.stage);
             used.push(model.store.declare(slab, &name, &[s.slots], Element::U32, false)?);
         }
-        let plan = record(gpu, &model, &feed, &weights, batch, counters, lr, &used)?;
+        let plan = record(gpu, &model, &feed, &weights, counters, lr, &used)?;
         model.allocate(gpu)?;
         weights.upload(gpu, &model)?;
         feed.prepare(gpu, &model)?;
@@ -489,7 +489,6 @@ fn record(
     model: &Model,
     feed: &Feed,
     weights: &Weights,
-    batch: usize,
     counters: VarId,
     lr: VarId,
     used: &[VarId],
@@ -502,8 +501,8 @@ fn record(
     let draws = augment::draw(t, &options, counter, source.ids, 2)?;
     let x = augment::views(t, &source.images, source.slots, draws, &options)?;
     let maps = model.maps(t, x, Mode::Train)?;
-    let views = Views { counters: counter, geometry: draws, batch };
-    let terms = objective::record(model, t, &maps, &views)?;
+    let pairs = objective::draw_pairs(model, t, &maps, counter, draws)?;
+    let terms = objective::record(model, t, &maps, &pairs)?;
     let seeds = weights.seeds(t, &model.store, &terms);
     let grads = t.backward(&seeds)?;
     model.module.place_gradients(t, &model.store, &grads)?;
