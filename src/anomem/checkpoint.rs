@@ -98,7 +98,7 @@ fn entries(model: &Model, content: Content) -> Vec<Entry> {
 ///
 /// # Errors
 /// A fault of the GPU, or a file that cannot be written.
-pub fn save(
+pub(super) fn save(
     path: &Path,
     gpu: &Gpu,
     model: &Model,

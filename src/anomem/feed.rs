@@ -11,7 +11,7 @@ use crate::tensor::{Element, Store, VarId};
 use crate::{Error, Result};
 
 /// Images that steps draw from.
-pub struct Feed {
+pub(super) struct Feed {
     pixels: Pixels,
     /// All images, or one batch of them.
     resident: bool,
@@ -29,7 +29,7 @@ impl Feed {
     ///
     /// # Errors
     /// Names that exist, or an image that does not fit one binding.
-    pub fn declare(
+    pub(super) fn declare(
         model: &mut Model,
         prefix: &str,
         pixels: Pixels,
@@ -65,13 +65,8 @@ impl Feed {
         Ok(Self { pixels, resident, batch, words, slots, ids, statistics })
     }
 
-    /// Number of images.
-    pub fn len(&self) -> usize {
-        self.pixels.n
-    }
-
     /// Whether all images stay on the GPU.
-    pub fn is_resident(&self) -> bool {
+    pub(super) fn is_resident(&self) -> bool {
         self.resident
     }
 
@@ -79,7 +74,7 @@ impl Feed {
     ///
     /// # Errors
     /// A fault of the GPU.
-    pub fn prepare(&self, gpu: &Gpu, model: &Model) -> Result<()> {
+    pub(super) fn prepare(&self, gpu: &Gpu, model: &Model) -> Result<()> {
         if !self.resident {
             return Ok(());
         }
@@ -107,7 +102,7 @@ impl Feed {
     ///
     /// # Errors
     /// Those of the operations.
-    pub fn record(&self, tape: &mut Tape, model: &Model) -> Result<Batch> {
+    pub(super) fn record(&self, tape: &mut Tape, model: &Model) -> Result<Batch> {
         let store = &model.store;
         let Pixels { n, height, width, channels, .. } = self.pixels;
         let held = if self.resident { n } else { self.batch };
@@ -132,7 +127,7 @@ impl Feed {
     ///
     /// # Errors
     /// A fault of the GPU.
-    pub fn choose(&self, gpu: &Gpu, model: &Model, indices: &[u32]) -> Result<()> {
+    pub(super) fn choose(&self, gpu: &Gpu, model: &Model, indices: &[u32]) -> Result<()> {
         let store = &model.store;
         store.upload(gpu, self.ids, indices)?;
         if self.resident {
@@ -149,7 +144,7 @@ impl Feed {
 }
 
 /// What a step draws from.
-pub struct Batch {
+pub(super) struct Batch {
     /// The images held.
     pub images: Images,
     /// u32 `[B]`: where each image of the batch is held.

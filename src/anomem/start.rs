@@ -27,7 +27,7 @@ const MEASURED: usize = 1024;
 const LAST_STEP: u32 = u32::MAX;
 
 /// The variables that the start needs.
-pub struct Start {
+pub(super) struct Start {
     counters: VarId,
     none: VarId,
 }
@@ -40,7 +40,7 @@ impl Start {
     ///
     /// # Errors
     /// Names that exist.
-    pub fn declare(model: &mut Model) -> Result<Self> {
+    pub(super) fn declare(model: &mut Model) -> Result<Self> {
         let slab = model.store.slab("start");
         let counters =
             model.store.declare(slab, "start.counters", &[4], Element::U32, false)?;
@@ -53,7 +53,7 @@ impl Start {
     ///
     /// # Errors
     /// Faults of the GPU, or features that are not finite.
-    pub fn run(
+    pub(super) fn run(
         &self,
         gpu: &Gpu,
         model: &mut Model,

@@ -5,7 +5,7 @@
 //! with the features outermost, padded with zeros: both factors of the Gram matrix in the order in
 //! which a tile of it consumes them.
 
-use super::{WG, groups_for};
+use super::groups_for;
 use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Shader, Variant, params, shader};
 use crate::{Error, Result};
