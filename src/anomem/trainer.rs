@@ -29,8 +29,8 @@ use std::time::{Duration, Instant};
 const HELD_OUT: f64 = 0.1;
 /// Steps that may wait in the GPU's queue.
 const QUEUED: usize = 2;
-/// Least time between two states on disk.
-const SAVE_EVERY: Duration = Duration::from_secs(5);
+/// Writing states may take one part in so many of the training's time.
+const SAVING_SHARE: u32 = 20;
 /// Steps whose losses are read back together.
 const HISTORY: usize = 64;
 
@@ -323,7 +323,7 @@ impl Run {
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let epochs = self.model.config.train.epochs;
-        let mut saved = Instant::now();
+        let (mut saved, mut cost) = (Instant::now(), Duration::ZERO);
         while self.progress.epoch < epochs {
             let record = self.epoch(gpu, profile.as_deref_mut(), observer)?;
             journal.append(&record)?;
@@ -339,9 +339,10 @@ impl Run {
                     self.steps_per_epoch()
                 ));
             }
-            if saved.elapsed() >= SAVE_EVERY && self.progress.epoch < epochs {
+            if saved.elapsed() >= SAVING_SHARE * cost && self.progress.epoch < epochs {
+                let begin = Instant::now();
                 self.save(gpu, folder)?;
-                saved = Instant::now();
+                (saved, cost) = (Instant::now(), begin.elapsed());
             }
         }
         Ok(())
