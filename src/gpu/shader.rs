@@ -102,6 +102,7 @@ const COMMON: &[(&str, &str)] = &[
     ("numeric", include_str!("../../shaders/common/numeric.wgsl")),
     ("reduce", include_str!("../../shaders/common/reduce.wgsl")),
     ("rng", include_str!("../../shaders/common/rng.wgsl")),
+    ("subgroup_tile", include_str!("../../shaders/common/subgroup_tile.wgsl")),
 ];
 
 impl Shader {

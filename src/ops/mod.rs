@@ -25,7 +25,7 @@ pub fn shaders() -> Vec<&'static Shader> {
     [
         activation::SHADERS, //
         add::SHADERS,
-        conv2d::SHADERS,
+        &conv2d::shaders(),
         matmul::SHADERS,
     ]
     .concat()
