@@ -104,6 +104,7 @@ const COMMON: &[(&str, &str)] = &[
     ("reduce", include_str!("../../shaders/common/reduce.wgsl")),
     ("rng", include_str!("../../shaders/common/rng.wgsl")),
     ("sample", include_str!("../../shaders/common/sample.wgsl")),
+    ("subgroup_tile", include_str!("../../shaders/common/subgroup_tile.wgsl")),
 ];
 
 impl Shader {

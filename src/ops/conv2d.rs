@@ -1,9 +1,12 @@
 //! Two-dimensional convolution, without bias.
 
+mod gemm;
+
 use super::groups_for;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Shader, params, shader};
+use crate::gpu::{Kernel, Shader, Variant, params, shader};
 use crate::{Error, Result};
+use gemm::Tile;
 
 params! {
     /// Sizes of a convolution.
@@ -19,7 +22,9 @@ static BACKWARD_INPUT: Shader = shader!("conv2d", "backward_input", Sizes);
 static BACKWARD_WEIGHT: Shader = shader!("conv2d", "backward_weight", Sizes);
 
 /// The family's shaders.
-pub const SHADERS: &[&Shader] = &[&FORWARD, &BACKWARD_INPUT, &BACKWARD_WEIGHT];
+pub fn shaders() -> Vec<&'static Shader> {
+    [&[&FORWARD, &BACKWARD_INPUT, &BACKWARD_WEIGHT], gemm::SHADERS].concat()
+}
 
 /// Cross-correlation of x `[N, H, W, C]` with weight `[KH, KW, C, O]`, padded with `padding` zeros
 /// on each side: y `[N, Ho, Wo, O]`, `Ho = (H + 2 padding - KH) / stride + 1` rounded down.
@@ -80,6 +85,24 @@ fn sizes(x: &[usize], weight: &[usize], stride: usize, padding: usize) -> Result
 }
 
 impl Sizes {
+    /// a `[M, K]` times b `[K, N]` as a convolution of one image of 1 x M pixels with a 1 x 1
+    /// kernel: x is a, weight is b, y is the product.
+    pub(super) fn product(rows: usize, inner: usize, columns: usize) -> Self {
+        Self {
+            images: 1,
+            height: 1,
+            width: rows as u32,
+            channels: inner as u32,
+            out_height: 1,
+            out_width: rows as u32,
+            out_channels: columns as u32,
+            kernel_height: 1,
+            kernel_width: 1,
+            stride: 1,
+            padding: 0,
+        }
+    }
+
     fn x(&self) -> [usize; 4] {
         [self.images, self.height, self.width, self.channels].map(|v| v as usize)
     }
@@ -94,22 +117,52 @@ impl Sizes {
     }
 }
 
-fn forward(tape: &mut Tape, s: &Sizes, x: Value, weight: Value) -> Result<Value> {
+/// The faster kernels of this tape, if it asks for any.
+fn tile(tape: &Tape) -> Option<Tile> {
+    match tape.variant() {
+        Variant::Subgroup { lanes } => Some(Tile::Subgroup { lanes }),
+        Variant::Simple | Variant::Tiled => None,
+    }
+}
+
+pub(super) fn forward(tape: &mut Tape, s: &Sizes, x: Value, weight: Value) -> Result<Value> {
     let y = tape.temporary("conv2d", &s.y(), Element::F32)?;
+    if let Some(tile) = tile(tape) {
+        gemm::forward(tape, tile, s, [x, weight, y])?;
+        return Ok(y);
+    }
     let launch = Dispatch::new(Kernel::new(&FORWARD), s, groups_for(tape.len(y)));
     tape.dispatch(launch.read(x).read(weight).write(y));
     Ok(y)
 }
 
-fn backward_input(tape: &mut Tape, s: &Sizes, weight: Value, grad_y: Value) -> Result<Value> {
+pub(super) fn backward_input(
+    tape: &mut Tape,
+    s: &Sizes,
+    weight: Value,
+    grad_y: Value,
+) -> Result<Value> {
     let grad_x = tape.temporary("conv2d.grad_x", &s.x(), Element::F32)?;
+    if let Some(tile) = tile(tape) {
+        gemm::backward_input(tape, tile, s, [weight, grad_y, grad_x])?;
+        return Ok(grad_x);
+    }
     let launch = Dispatch::new(Kernel::new(&BACKWARD_INPUT), s, groups_for(tape.len(grad_x)));
     tape.dispatch(launch.read(weight).read(grad_y).write(grad_x));
     Ok(grad_x)
 }
 
-fn backward_weight(tape: &mut Tape, s: &Sizes, x: Value, grad_y: Value) -> Result<Value> {
+pub(super) fn backward_weight(
+    tape: &mut Tape,
+    s: &Sizes,
+    x: Value,
+    grad_y: Value,
+) -> Result<Value> {
     let grad = tape.temporary("conv2d.grad_weight", &s.weight(), Element::F32)?;
+    if let Some(tile) = tile(tape) {
+        gemm::backward_weight(tape, tile, s, [x, grad_y, grad])?;
+        return Ok(grad);
+    }
     let launch = Dispatch::new(Kernel::new(&BACKWARD_WEIGHT), s, groups_for(tape.len(grad)));
     tape.dispatch(launch.read(x).read(grad_y).write(grad));
     Ok(grad)

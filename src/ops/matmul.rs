@@ -1,8 +1,9 @@
 //! Matrix products and linear layers.
 
+use super::conv2d::{self, Sizes};
 use super::groups_for;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Shader, params, shader};
+use crate::gpu::{Kernel, Shader, Variant, params, shader};
 use crate::{Error, Result};
 
 params! {
@@ -118,13 +119,29 @@ fn wrong(tape: &Tape, op: &str, a: Value, b: Value, expected: &str) -> Error {
     Error::shape(op, format!("a {a:?}, b {b:?}: expected [M, K] and {expected}"))
 }
 
+/// The faster kernels are the convolution's, which see a product as a 1 x 1 kernel over a row of
+/// pixels.
 fn product(tape: &mut Tape, name: &str, form: Form, a: Value, b: Value) -> Result<Value> {
-    let (a_shape, b_shape) = (tape.shape(a).to_vec(), tape.shape(b).to_vec());
-    let (rows, inner) = match form {
-        Form::FirstTransposed => (a_shape[1], a_shape[0]),
-        _ => (a_shape[0], a_shape[1]),
+    let (&[a0, a1], &[b0, b1]) = (tape.shape(a), tape.shape(b)) else {
+        return Err(wrong(tape, name, a, b, "[K, N]"));
     };
-    let columns = if matches!(form, Form::SecondTransposed) { b_shape[0] } else { b_shape[1] };
+    let (rows, inner, columns) = match form {
+        Form::Plain => (a0, a1, b1),
+        Form::FirstTransposed => (a1, a0, b1),
+        Form::SecondTransposed => (a0, a1, b0),
+    };
+    if tape.variant() != Variant::Simple {
+        let out = match form {
+            Form::Plain => conv2d::forward(tape, &Sizes::product(rows, inner, columns), a, b)?,
+            Form::FirstTransposed => {
+                conv2d::backward_weight(tape, &Sizes::product(inner, rows, columns), a, b)?
+            }
+            Form::SecondTransposed => {
+                conv2d::backward_input(tape, &Sizes::product(rows, columns, inner), b, a)?
+            }
+        };
+        return tape.reshape(out, &[rows, columns]);
+    }
     let out = tape.temporary(name, &[rows, columns], Element::F32)?;
     let params = Product {
         rows: rows as u32,

@@ -1,0 +1,130 @@
+//! Speed of the convolution kernels: `cargo run --release --example gemm_speed [simple|tiled|subgroup] [WORD]`, where
+//! WORD picks the shapes whose name contains it.
+//!
+//! GFLOP/s is the work divided by wall time, and by the process's own CPU time per core, which on a software driver
+//! does not depend on what else the machine does. First: the first run, with the driver's compiler.
+
+use anomem::autograd::{Element, Plan, PlanOptions, Tape, Value};
+use anomem::gpu::{Gpu, OpenOptions, Variant};
+use anomem::ops::conv2d::conv2d;
+use anomem::tensor::Store;
+use std::time::Instant;
+
+/// Name; images, height = width, channels, out channels, kernel, stride, padding.
+const SHAPES: &[(&str, [usize; 7])] = &[
+    ("full 32x32 3-64", [32, 32, 3, 64, 3, 1, 1]),
+    ("full 32x32 64-64", [32, 32, 64, 64, 3, 1, 1]),
+    ("full 32x32 64-128 s2", [32, 32, 64, 128, 3, 2, 1]),
+    ("full 16x16 128-128", [32, 16, 128, 128, 3, 1, 1]),
+    ("full 8x8 256-256", [32, 8, 256, 256, 3, 1, 1]),
+    ("full 4x4 512-512", [32, 4, 512, 512, 3, 1, 1]),
+    ("full 1x1 16x16 64-128 s2", [32, 32, 64, 128, 1, 2, 0]),
+    ("narrow 16x16 3-16", [128, 16, 3, 16, 3, 1, 1]),
+    ("narrow 16x16 16-16", [128, 16, 16, 16, 3, 1, 1]),
+    ("narrow 16x16 16-32 s2", [128, 16, 16, 32, 3, 2, 1]),
+    ("narrow 8x8 32-32", [128, 8, 32, 32, 3, 1, 1]),
+    ("narrow 4x4 64-64", [128, 4, 64, 64, 3, 1, 1]),
+    ("narrow 2x2 128-128", [128, 2, 128, 128, 3, 1, 1]),
+    ("product 512x512x512", [1, 512, 512, 512, 0, 1, 0]),
+];
+
+/// Seconds of CPU time of this process, where the system tells.
+fn cpu_seconds() -> Option<f64> {
+    let mut total = 0u64;
+    for task in std::fs::read_dir("/proc/self/task").ok()? {
+        let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        total += text.split(' ').next()?.parse::<u64>().ok()?;
+    }
+    Some(total as f64 * 1e-9)
+}
+
+fn median(mut v: Vec<f64>) -> f64 {
+    v.sort_by(f64::total_cmp);
+    v[v.len() / 2]
+}
+
+/// First run in seconds, then medians: wall seconds and CPU seconds per core.
+fn time(gpu: &Gpu, tape: &Tape, store: &Store) -> anomem::Result<[f64; 3]> {
+    let plan = Plan::compile(gpu, tape, store, &PlanOptions::default())?;
+    let start = Instant::now();
+    gpu.wait(plan.run(gpu)?)?;
+    let first = start.elapsed().as_secs_f64();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+    let (mut walls, mut cpus) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        let (start, cpu) = (Instant::now(), cpu_seconds());
+        gpu.wait(plan.run(gpu)?)?;
+        walls.push(start.elapsed().as_secs_f64());
+        cpus.push(cpu_seconds().zip(cpu).map_or(f64::NAN, |(b, a)| (b - a) / cores));
+    }
+    Ok([first, median(walls), median(cpus)])
+}
+
+fn record(
+    gpu: &Gpu,
+    variant: Variant,
+    [n, size, c, o, kernel, stride, padding]: [usize; 7],
+    pass: &str,
+) -> anomem::Result<(Tape, Store)> {
+    let mut store = Store::new();
+    let slab = store.slab("inputs");
+    let kernel = kernel.max(1);
+    let (height, width) = if n == 1 { (1, size) } else { (size, size) };
+    let (x_shape, weight_shape) = ([n, height, width, c], [kernel, kernel, c, o]);
+    let x = store.declare(slab, "x", &x_shape, Element::F32, pass == "grad_x")?;
+    let weight = store.declare(slab, "weight", &weight_shape, Element::F32, pass == "grad_w")?;
+    let mut tape = Tape::new(variant);
+    let (xv, wv): (Value, Value) = (tape.variable(&store, x), tape.variable(&store, weight));
+    let y = conv2d(&mut tape, xv, wv, stride, padding)?;
+    if pass == "y" {
+        tape.keep(y);
+    } else {
+        let shape = tape.shape(y).to_vec();
+        let seed = store.declare(slab, "seed", &shape, Element::F32, false)?;
+        let seed = tape.variable(&store, seed);
+        let grads = tape.backward(&[(y, seed)])?;
+        let grad = grads.get(if pass == "grad_x" { x } else { weight });
+        grad.iter().for_each(|g| tape.keep(*g));
+    }
+    store.allocate(gpu)?;
+    for id in [x, weight] {
+        let data: Vec<f32> = (0..store.variable(id).len()).map(|i| (i as f32).sin()).collect();
+        store.upload(gpu, id, &data)?;
+    }
+    Ok((tape, store))
+}
+
+#[allow(clippy::print_stdout, reason = "this program prints a table")]
+fn main() -> anomem::Result<()> {
+    let gpu = Gpu::open(&OpenOptions::default())?;
+    let mut args = std::env::args().skip(1);
+    let variant = match args.next().as_deref() {
+        Some("simple") => Variant::Simple,
+        Some("tiled") => Variant::Tiled,
+        Some("subgroup") => Variant::Subgroup { lanes: 8 },
+        _ => gpu.report().variant(),
+    };
+    let word = args.next().unwrap_or_default();
+    println!("{} {variant:?}", gpu.report().name);
+    println!(
+        "{:26} {:6} {:>8} {:>9} {:>8} {:>8}",
+        "shape", "pass", "first s", "ms", "GF/s", "cpu GF/s"
+    );
+    for (name, shape) in SHAPES.iter().filter(|(name, _)| name.contains(&word)) {
+        let [n, size, c, o, kernel, stride, padding] = *shape;
+        let kernel = kernel.max(1);
+        let out = if n == 1 { size } else { ((size + 2 * padding - kernel) / stride + 1).pow(2) };
+        let flops = 2.0 * (n * out * c * o * kernel * kernel) as f64;
+        for pass in ["y", "grad_x", "grad_w"] {
+            let (tape, store) = record(&gpu, variant, *shape, pass)?;
+            let [first, wall, cpu] = time(&gpu, &tape, &store)?;
+            println!(
+                "{name:26} {pass:6} {first:8.2} {:9.2} {:8.2} {:8.2}",
+                wall * 1e3,
+                flops / wall * 1e-9,
+                flops / cpu * 1e-9
+            );
+        }
+    }
+    Ok(())
+}

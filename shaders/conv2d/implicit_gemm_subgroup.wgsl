@@ -1,0 +1,155 @@
+// out[pixel, n] = sum over taps t and k of source[pixel's place under t, k] weight[t, k, n]; source counts as 0
+// outside. The forward pass of a convolution (k = c, n = o), and the gradient of its input for one class of pixels
+// (k = o, n = c): with stride s, the pixels (row0 + s i, column0 + s j) are reached by every s-th tap, from the rows
+// i + const - t of grad_y. Also a matrix product, as a convolution with a 1 x 1 kernel.
+//
+// A workgroup is one subgroup; it computes 8 LANES pixels x COLUMNS channels: each lane 8 pixels, 4 k at a time.
+// Simple twins: forward.wgsl, backward_input.wgsl. Reference and tests: kernels-tests/conv2d.rs.
+#import grid
+#import subgroup_tile
+
+// 0: weight is [taps, K, N], N rounded up to 4. 1: [taps, N, K].
+const BY_COLUMN: u32 = 0u;
+
+struct Params {
+    images: u32,
+    height: u32, // of source
+    width: u32,
+    k_quads: u32, // K / 4
+    rows: u32, // of the grid of pixels that are computed
+    columns: u32,
+    channels: u32, // N
+    stride: u32, // pixel (i, j) under tap (a, b) sees source row i stride + row0 + a step
+    row0: i32,
+    column0: i32,
+    step: i32,
+    taps_down: u32,
+    taps_across: u32,
+    tap_row0: u32, // tap (a, b) is weight row tap_row0 + a tap_step of the kernel
+    tap_column0: u32,
+    tap_step: u32,
+    kernel_width: u32,
+    out_height: u32,
+    out_width: u32,
+    out_stride: u32, // pixel (i, j) is row out_row0 + i out_stride of out
+    out_row0: u32,
+    out_column0: u32,
+}
+
+@group(0) @binding(0) var<storage, read> source: array<vec4<f32>>; // [images, height, width, K / 4]
+@group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>; // [images, out_height, out_width, N]
+@group(0) @binding(3) var<uniform> p: Params;
+
+// Four pixels of one lane.
+struct Pixels {
+    image: vec4<u32>,
+    row: vec4<u32>, // in the grid
+    column: vec4<u32>,
+}
+
+// Where four pixels find one tap, in units of vec4.
+struct Places {
+    at: vec4<u32>,
+    inside: vec4<bool>,
+}
+
+fn pixels(first: u32) -> Pixels {
+    let i = min(first + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.images * p.rows * p.columns - 1u));
+    let line = i / p.columns;
+    return Pixels(line / p.rows, line % p.rows, i % p.columns);
+}
+
+fn places(grid: Pixels, down: u32, across: u32) -> Places {
+    // Unsigned: above and left of the image wraps to a huge number, so one comparison finds both sides.
+    let row = grid.row * p.stride + u32(p.row0 + i32(down) * p.step);
+    let column = grid.column * p.stride + u32(p.column0 + i32(across) * p.step);
+    let inside = (row < vec4<u32>(p.height)) & (column < vec4<u32>(p.width));
+    let at = ((grid.image * p.height + row) * p.width + column) * p.k_quads;
+    return Places(select(vec4<u32>(0u), at, inside), inside);
+}
+
+// The four k from `quad` on of four pixels, one pixel per column.
+fn load(place: Places, quad: u32) -> mat4x4<f32> {
+    let zero = vec4<f32>(0.0);
+    return mat4x4<f32>(
+        select(zero, source[place.at.x + quad], place.inside.x),
+        select(zero, source[place.at.y + quad], place.inside.y),
+        select(zero, source[place.at.z + quad], place.inside.z),
+        select(zero, source[place.at.w + quad], place.inside.w),
+    );
+}
+
+fn store_quad(at: u32, n: u32, v: vec4<f32>) {
+    if (n < p.channels) { out[at + n] = v.x; }
+    if (n + 1u < p.channels) { out[at + n + 1u] = v.y; }
+    if (n + 2u < p.channels) { out[at + n + 2u] = v.z; }
+    if (n + 3u < p.channels) { out[at + n + 3u] = v.w; }
+}
+
+fn store_pixel(pixel: u32, n: u32, v: array<vec4<f32>, 4>) {
+    if (pixel >= p.images * p.rows * p.columns) {
+        return;
+    }
+    let line = pixel / p.columns;
+    let row = p.out_row0 + line % p.rows * p.out_stride;
+    let column = p.out_column0 + pixel % p.columns * p.out_stride;
+    let at = ((line / p.rows * p.out_height + row) * p.out_width + column) * p.channels;
+    store_quad(at, n, v[0]);
+    store_quad(at, n + 4u, v[1]);
+    if (QUADS == 4u) {
+        store_quad(at, n + 8u, v[2]);
+        store_quad(at, n + 12u, v[3]);
+    }
+}
+
+// Of the lower (0) or upper (QUADS) four rows.
+fn store_half(half: u32, pixel: u32, n: u32) {
+    let a = tile[half];
+    let b = tile[half + 1u];
+    // With 4 lanes there are two quads; the others are not stored.
+    let c = tile[half + QUADS / 2u];
+    let d = tile[half + QUADS - 1u];
+    store_pixel(pixel, n, array(a[0], b[0], c[0], d[0]));
+    store_pixel(pixel + 1u, n, array(a[1], b[1], c[1], d[1]));
+    store_pixel(pixel + 2u, n, array(a[2], b[2], c[2], d[2]));
+    store_pixel(pixel + 3u, n, array(a[3], b[3], c[3], d[3]));
+}
+
+@compute @workgroup_size(LANES)
+fn implicit_gemm_subgroup(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let column_tiles = (p.channels + COLUMNS - 1u) / COLUMNS;
+    let index = workgroup_index(group, groups);
+    let n0 = index % column_tiles * COLUMNS;
+    let pixel = index / column_tiles * (8u * LANES) + lane * 4u;
+    let low = pixels(pixel);
+    let high = pixels(pixel + 4u * LANES);
+    let by_column = BY_COLUMN == 1u;
+    // This lane's share of the right-hand side; surplus columns are clamped and not stored.
+    let n_quads = (p.channels + 3u) / 4u;
+    let k = select(lane % 4u, 0u, by_column);
+    let near = select(min((n0 + lane) / 4u, n_quads - 1u), min(n0 + lane, p.channels - 1u), by_column);
+    let far = select(
+        min((n0 + LANES + lane) / 4u, n_quads - 1u), min(n0 + LANES + lane, p.channels - 1u), by_column,
+    );
+    for (var down = 0u; down < p.taps_down; down++) {
+        for (var across = 0u; across < p.taps_across; across++) {
+            let low_at = places(low, down, across);
+            let high_at = places(high, down, across);
+            let tap = (p.tap_row0 + down * p.tap_step) * p.kernel_width
+                + p.tap_column0 + across * p.tap_step;
+            for (var quad = 0u; quad < p.k_quads; quad++) {
+                let row = (tap * p.k_quads + quad) * 4u + k;
+                let near_at = select(row * n_quads + near, (tap * p.channels + near) * p.k_quads + quad, by_column);
+                let far_at = select(row * n_quads + far, (tap * p.channels + far) * p.k_quads + quad, by_column);
+                multiply(load(low_at, quad), load(high_at, quad), weight[near_at], weight[far_at], by_column);
+            }
+        }
+    }
+    store_half(0u, pixel, n0);
+    store_half(QUADS, pixel + 4u * LANES, n0);
+}

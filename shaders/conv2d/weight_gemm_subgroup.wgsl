@@ -1,0 +1,140 @@
+// out[split, t, c, o] = sum over the pixels of one split of source[pixel's place under tap t, c] grad[pixel, o]; source
+// counts as 0 outside. The gradient of a convolution's weights; sum_partials.wgsl adds the splits. Also aT b of two
+// matrices, as a convolution with a 1 x 1 kernel.
+//
+// A workgroup is one subgroup; it computes 8 LANES rows (t, c) x COLUMNS channels o: each lane two quads of c, each
+// under a tap of its own, 4 pixels at a time.
+// Simple twin: backward_weight.wgsl. Reference and tests: kernels-tests/conv2d.rs.
+#import grid
+#import subgroup_tile
+
+struct Params {
+    pixels: u32, // of grad: images rows columns
+    height: u32, // of source
+    width: u32,
+    channels: u32, // C
+    rows: u32, // of grad
+    columns: u32,
+    out_channels: u32, // O
+    stride: u32,
+    padding: u32,
+    taps: u32, // kernel_height kernel_width
+    kernel_width: u32,
+    split: u32, // pixels per split
+}
+
+@group(0) @binding(0) var<storage, read> source: array<vec4<f32>>; // [images, height, width, C rounded up / 4]
+@group(0) @binding(1) var<storage, read> grad: array<vec4<f32>>; // [images, rows, columns, O rounded up / 4]
+@group(0) @binding(2) var<storage, read_write> out: array<f32>; // [splits, taps, C, O]
+@group(0) @binding(3) var<uniform> p: Params;
+
+// A lane's quad of channels and its tap.
+struct Row {
+    quad: u32,
+    down: u32,
+    across: u32,
+    tap: u32,
+}
+
+fn row_of(i: u32) -> Row {
+    let quads = (p.channels + 3u) / 4u;
+    let tap = min(i / quads, p.taps - 1u);
+    return Row(i % quads, tap / p.kernel_width - p.padding, tap % p.kernel_width - p.padding, tap);
+}
+
+// The quad under its tap for four pixels: column j holds the four pixels of channel j.
+fn load(lane_row: Row, image: vec4<u32>, row: vec4<u32>, column: vec4<u32>, valid: vec4<bool>) -> mat4x4<f32> {
+    // Unsigned: above and left of the image wraps to a huge number, so one comparison finds both sides.
+    let y = row * p.stride + lane_row.down;
+    let x = column * p.stride + lane_row.across;
+    let inside = valid & (y < vec4<u32>(p.height)) & (x < vec4<u32>(p.width));
+    let at = ((image * p.height + y) * p.width + x) * ((p.channels + 3u) / 4u) + lane_row.quad;
+    let safe = select(vec4<u32>(0u), at, inside);
+    let zero = vec4<f32>(0.0);
+    return transpose(mat4x4<f32>(
+        select(zero, source[safe.x], inside.x),
+        select(zero, source[safe.y], inside.y),
+        select(zero, source[safe.z], inside.z),
+        select(zero, source[safe.w], inside.w),
+    ));
+}
+
+fn store_quad(at: u32, o: u32, v: vec4<f32>) {
+    if (o < p.out_channels) { out[at + o] = v.x; }
+    if (o + 1u < p.out_channels) { out[at + o + 1u] = v.y; }
+    if (o + 2u < p.out_channels) { out[at + o + 2u] = v.z; }
+    if (o + 3u < p.out_channels) { out[at + o + 3u] = v.w; }
+}
+
+fn store_row(split: u32, row: u32, j: u32, o: u32, v: array<vec4<f32>, 4>) {
+    let quads = (p.channels + 3u) / 4u;
+    let c = row % quads * 4u + j;
+    if (row >= p.taps * quads || c >= p.channels) {
+        return;
+    }
+    let at = ((split * p.taps + row / quads) * p.channels + c) * p.out_channels;
+    store_quad(at, o, v[0]);
+    store_quad(at, o + 4u, v[1]);
+    if (QUADS == 4u) {
+        store_quad(at, o + 8u, v[2]);
+        store_quad(at, o + 12u, v[3]);
+    }
+}
+
+// Of the lower (0) or upper (QUADS) four rows.
+fn store_half(half: u32, split: u32, row: u32, o: u32) {
+    let a = tile[half];
+    let b = tile[half + 1u];
+    // With 4 lanes there are two quads; the others are not stored.
+    let c = tile[half + QUADS / 2u];
+    let d = tile[half + QUADS - 1u];
+    store_row(split, row, 0u, o, array(a[0], b[0], c[0], d[0]));
+    store_row(split, row, 1u, o, array(a[1], b[1], c[1], d[1]));
+    store_row(split, row, 2u, o, array(a[2], b[2], c[2], d[2]));
+    store_row(split, row, 3u, o, array(a[3], b[3], c[3], d[3]));
+}
+
+@compute @workgroup_size(LANES)
+fn weight_gemm_subgroup(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let column_tiles = (p.out_channels + COLUMNS - 1u) / COLUMNS;
+    let row_tiles = (p.taps * ((p.channels + 3u) / 4u) + 2u * LANES - 1u) / (2u * LANES);
+    let index = workgroup_index(group, groups);
+    let o = index % column_tiles * COLUMNS;
+    let low_row = index / column_tiles % row_tiles * (2u * LANES) + lane;
+    let split = index / (column_tiles * row_tiles);
+    let low = row_of(low_row);
+    let high = row_of(low_row + LANES);
+    // This lane's share of grad: one pixel of four, and two quads of channels, clamped where surplus.
+    let quads = (p.out_channels + 3u) / 4u;
+    let near = min((o + lane) / 4u, quads - 1u);
+    let far = min((o + LANES + lane) / 4u, quads - 1u);
+    let end = min((split + 1u) * p.split, p.pixels);
+    var pixel = split * p.split + vec4<u32>(0u, 1u, 2u, 3u);
+    var column = pixel % p.columns;
+    var row = pixel / p.columns % p.rows;
+    var image = pixel / (p.columns * p.rows);
+    for (; pixel.x < end; pixel += vec4<u32>(4u)) {
+        let valid = pixel < vec4<u32>(end);
+        let from_grad = min(pixel.x + lane % 4u, p.pixels - 1u) * quads;
+        multiply(
+            load(low, image, row, column, valid), load(high, image, row, column, valid),
+            grad[from_grad + near], grad[from_grad + far], false,
+        );
+        // Four pixels on, without a division.
+        column += vec4<u32>(4u);
+        while (any(column >= vec4<u32>(p.columns))) {
+            let wraps = column >= vec4<u32>(p.columns);
+            column -= select(vec4<u32>(0u), vec4<u32>(p.columns), wraps);
+            row += select(vec4<u32>(0u), vec4<u32>(1u), wraps);
+            let next_image = row == vec4<u32>(p.rows);
+            row = select(row, vec4<u32>(0u), next_image);
+            image += select(vec4<u32>(0u), vec4<u32>(1u), next_image);
+        }
+    }
+    store_half(0u, split, low_row, o);
+    store_half(QUADS, split, low_row + LANES, o);
+}
