@@ -7,6 +7,8 @@ mod error;
 pub use error::{Error, Result};
 pub mod anomem;
 pub mod autograd;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod data;
 pub mod gpu;
 pub mod nn;

@@ -329,11 +329,18 @@ impl Config {
     /// # Errors
     /// [`Error::Usage`] when there is none of that name.
     pub fn preset(name: &str) -> Result<Self> {
-        let (_, text) = PRESETS.iter().find(|(known, _)| *known == name).ok_or_else(|| {
+        Self::from_toml(Self::preset_text(name)?)
+    }
+
+    /// The TOML text of the built-in configuration `name`, with its comments.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when there is none of that name.
+    pub fn preset_text(name: &str) -> Result<&'static str> {
+        PRESETS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text).ok_or_else(|| {
             let known: Vec<_> = Self::presets().collect();
             Error::Usage(format!("no preset `{name}`; there are {}", known.join(", ")))
-        })?;
-        Self::from_toml(text)
+        })
     }
 
     /// Reads a complete configuration, as [`Config::to_toml`] writes it.

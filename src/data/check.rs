@@ -6,7 +6,7 @@ use std::fmt;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::dataset::{Index, Layout, Sample, Source, Split};
+use super::dataset::{DatasetOptions, Index, Layout, Sample, Source, Split};
 use super::decode::{self, DEFAULT_MAX_PIXELS};
 use super::load::Progress;
 use super::raster::Raster;
@@ -20,6 +20,8 @@ pub struct Report {
     pub spec: String,
     /// How it is laid out.
     pub layout: Layout,
+    /// What is normal and what is not; `None` while the normal class has yet to be said.
+    pub one_class: Option<OneClass>,
     /// Images in each kind of each split.
     pub counts: BTreeMap<Split, BTreeMap<String, usize>>,
     /// Files passed over because of their extension.
@@ -42,6 +44,30 @@ pub struct Report {
     pub images_without_mask: Vec<String>,
     /// Anomalous test images whose mask marks nothing.
     pub empty_masks: Vec<String>,
+}
+
+/// How many images there are to learn from and to judge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OneClass {
+    /// Normal training images.
+    pub train: usize,
+    /// Normal test images.
+    pub test_normal: usize,
+    /// Anomalous test images.
+    pub test_anomalous: usize,
+}
+
+impl OneClass {
+    fn of(samples: &[Sample]) -> Self {
+        let count = |split, anomalous| {
+            samples.iter().filter(|s| s.split == split && s.anomalous == anomalous).count()
+        };
+        Self {
+            train: count(Split::Train, false),
+            test_normal: count(Split::Test, false),
+            test_anomalous: count(Split::Test, true),
+        }
+    }
 }
 
 /// Smallest, middle and largest `[height, width]`, each side for itself, pixels.
@@ -88,12 +114,18 @@ struct Seen {
     hash: blake3::Hash,
 }
 
-/// Decodes every image and mask of `spec`, on all cores, and reports what is there.
+/// Decodes every image and mask of `spec`, on all cores, and reports what is there. A set of classes
+/// may be checked before anyone has said, in `options`, which is normal.
 ///
 /// # Errors
-/// Those of [`Index::scan`]; what is wrong with single files is reported instead.
-pub fn check(spec: &DataSpec, progress: Progress<'_>) -> Result<Report> {
-    let index = Index::scan(spec)?;
+/// Those of [`Index::scan`], and [`Error::Usage`](crate::Error::Usage) when a normal class is
+/// unknown or not wanted; what is wrong with single files is reported instead.
+pub fn check(spec: &DataSpec, options: &DatasetOptions, progress: Progress<'_>) -> Result<Report> {
+    let mut index = Index::scan(spec)?;
+    let labelled = !index.layout.needs_normal_class() || *options != DatasetOptions::default();
+    if labelled {
+        index.label(options)?;
+    }
     let done = std::sync::atomic::AtomicUsize::new(0);
     let examined: Vec<_> = index
         .samples
@@ -105,7 +137,9 @@ pub fn check(spec: &DataSpec, progress: Progress<'_>) -> Result<Report> {
             examined
         })
         .collect();
-    Ok(summarise(spec, &index, &examined))
+    let mut report = summarise(spec, &index, &examined);
+    report.one_class = labelled.then(|| OneClass::of(&index.samples));
+    Ok(report)
 }
 
 fn examine(sample: &Sample) -> Examined {
@@ -139,6 +173,7 @@ fn summarise(spec: &DataSpec, index: &Index, examined: &[Examined]) -> Report {
     let mut report = Report {
         spec: spec.to_string(),
         layout: index.layout,
+        one_class: None,
         counts: BTreeMap::new(),
         ignored: index.ignored,
         sizes: sizes(examined.iter().flat_map(|one| &one.image).map(|seen| seen.size)),
@@ -152,18 +187,21 @@ fn summarise(spec: &DataSpec, index: &Index, examined: &[Examined]) -> Report {
         empty_masks: Vec::new(),
     };
     let masks_in_use = index.samples.iter().any(|sample| sample.mask.is_some());
-    let mut in_train = HashMap::new();
-    for (sample, Examined { image, mask_is_empty }) in index.samples.iter().zip(examined) {
+    let all = || index.samples.iter().zip(examined);
+    let mut learned_from = HashMap::new();
+    for (sample, Examined { image, .. }) in all() {
+        if let (Split::Train, false, Ok(seen)) = (sample.split, sample.anomalous, image) {
+            learned_from.entry(seen.hash).or_insert(&sample.name);
+        }
+    }
+    for (sample, Examined { image, mask_is_empty }) in all() {
         let name = || sample.name.clone();
         *report.counts.entry(sample.split).or_default().entry(sample.kind.clone()).or_default() +=
             1;
         match image {
             Ok(seen) => {
                 *report.stored_as.entry(seen.stored_as.clone()).or_default() += 1;
-                // Training samples come first.
-                if sample.split == Split::Train {
-                    in_train.entry(seen.hash).or_insert(&sample.name);
-                } else if let Some(&train) = in_train.get(&seen.hash) {
+                if let (Split::Test, Some(&train)) = (sample.split, learned_from.get(&seen.hash)) {
                     report.duplicates.push(Duplicate { train: train.clone(), test: name() });
                 }
             }
@@ -226,6 +264,14 @@ impl fmt::Display for Report {
                 writeln!(f, "        {count:>7} {kind}")?;
             }
         }
+        match &self.one_class {
+            None => writeln!(f, "  to train on it, say which class is normal")?,
+            Some(OneClass { train, test_normal, test_anomalous }) => writeln!(
+                f,
+                "  {train} normal to learn from; to judge {test_normal} normal, {test_anomalous} \
+                 anomalous"
+            )?,
+        }
         if let Some(Sizes { min, median, max }) = &self.sizes {
             let side = |[height, width]: &[usize; 2]| format!("{height} x {width}");
             let (min, median, max) = (side(min), side(median), side(max));
@@ -275,7 +321,8 @@ mod tests {
             ("ground_truth/dent/2_mask.png", grey_png(3, 4, 255)),
             ("ground_truth/dent/8_mask.png", grey_png(4, 4, 255)),
         ]);
-        let report = check(&DataSpec::folder(dir.path()), &quiet).unwrap();
+        let report =
+            check(&DataSpec::folder(dir.path()), &DatasetOptions::default(), &quiet).unwrap();
         assert_eq!(report.counts[&Split::Train]["good"], 3);
         assert_eq!(report.counts[&Split::Test]["dent"], 4);
         assert_eq!(report.ignored, 1);
@@ -303,7 +350,8 @@ mod tests {
     #[test]
     fn nothing_readable_is_still_a_report() {
         let dir = folder_of([("a.jpg", b"text".to_vec()), ("b.png", Vec::new())]);
-        let report = check(&DataSpec::folder(dir.path()), &quiet).unwrap();
+        let report =
+            check(&DataSpec::folder(dir.path()), &DatasetOptions::default(), &quiet).unwrap();
         assert_eq!((report.unreadable.len(), report.sizes.clone()), (2, None));
         assert!(!report.is_clean());
     }
@@ -311,14 +359,15 @@ mod tests {
     #[test]
     fn a_clean_set_is_called_so() {
         let dir = folder_of([("a.png", grey_png(2, 2, 1))]);
-        let report = check(&DataSpec::folder(dir.path()), &quiet).unwrap();
+        let report =
+            check(&DataSpec::folder(dir.path()), &DatasetOptions::default(), &quiet).unwrap();
         assert!(report.is_clean() && report.to_string().contains("nothing wrong found"));
     }
 
     #[test]
     fn real_magnetic_tiles() {
         let Some(dir) = real_images("magnetic_tile") else { return };
-        let report = check(&DataSpec::folder(dir), &quiet).unwrap();
+        let report = check(&DataSpec::folder(dir), &DatasetOptions::default(), &quiet).unwrap();
         assert_eq!(report.counts[&Split::Train], BTreeMap::from([("good".into(), 520)]));
         let test = [
             ("blowhole", 115),
@@ -340,7 +389,7 @@ mod tests {
     fn real_cifar10() {
         let Some(dir) = real_images("cifar10") else { return };
         let spec = DataSpec { format: crate::data::Format::Cifar10, dir };
-        let report = check(&spec, &quiet).unwrap();
+        let report = check(&spec, &DatasetOptions::default(), &quiet).unwrap();
         assert!(report.counts[&Split::Train].values().all(|&count| count == 5_000), "{report}");
         assert!(report.counts[&Split::Test].values().all(|&count| count == 1_000));
         assert!(report.is_clean() && !report.all_grey, "{report}");

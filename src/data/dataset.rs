@@ -170,8 +170,17 @@ impl Index {
         Ok(index)
     }
 
-    /// Marks every sample normal or anomalous by its class, or by its super-class.
-    fn label(&mut self, options: &DatasetOptions) -> Result<()> {
+    /// Marks every sample normal or anomalous by its class, or by its super-class, and holds out
+    /// test images where the set has no split of its own.
+    pub(super) fn label(&mut self, options: &DatasetOptions) -> Result<()> {
+        self.mark(options)?;
+        if self.layout == Layout::ClassFoldersUnsplit {
+            hold_out_every_fifth(&mut self.samples);
+        }
+        Ok(())
+    }
+
+    fn mark(&mut self, options: &DatasetOptions) -> Result<()> {
         let usage = |message: String| Err(Error::Usage(message));
         match (&options.normal_class, &options.superclass, &self.superclasses) {
             (Some(_), Some(_), _) => usage("give a normal class or a super-class, not both".into()),
@@ -215,9 +224,6 @@ impl Dataset {
     pub fn open(spec: &DataSpec, options: &DatasetOptions) -> Result<Self> {
         let mut index = Index::scan(spec)?;
         index.label(options)?;
-        if index.layout == Layout::ClassFoldersUnsplit {
-            hold_out_every_fifth(&mut index.samples);
-        }
         let (train, test): (Vec<_>, Vec<_>) =
             index.samples.into_iter().partition(|sample| sample.split == Split::Train);
         let train = train.into_iter().filter(|sample| !sample.anomalous).collect();

@@ -1,6 +1,7 @@
 //! Image folders: MVTec AD layout, class folders, plain images.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
@@ -18,7 +19,7 @@ pub(super) const GOOD: &str = "good";
 pub(super) fn scan(dir: &Path) -> Result<Index> {
     let (train, test) = (dir.join("train"), dir.join("test"));
     let classes = if train.is_dir() { subfolders(&train)? } else { Vec::new() };
-    if classes == [GOOD] || (!train.is_dir() && test.join(GOOD).is_dir()) {
+    if classes == [OsStr::new(GOOD)] || (!train.is_dir() && test.join(GOOD).is_dir()) {
         return scan_mvtec(dir);
     }
     if train.is_dir() || test.is_dir() {
@@ -29,7 +30,8 @@ pub(super) fn scan(dir: &Path) -> Result<Index> {
     }
     let folders = subfolders(dir)?;
     if let Some(name) = folders.iter().find(|name| dir.join(name).join("train").is_dir()) {
-        let message = format!("holds several sets: name one of them, such as {name}");
+        let example = dir.join(name);
+        let message = format!("holds several sets: name one, such as {}", example.display());
         return Err(Error::file(dir, message));
     }
     let index = scan_plain(dir)?;
@@ -53,7 +55,7 @@ fn scan_mvtec(dir: &Path) -> Result<Index> {
     index.add(dir, &dir.join("train").join(GOOD), Split::Train, GOOD)?;
     let mut masks = BTreeMap::new();
     for kind in subfolders(&dir.join("test"))? {
-        index.add(dir, &dir.join("test").join(&kind), Split::Test, &kind)?;
+        index.add(dir, &dir.join("test").join(&kind), Split::Test, &kind.to_string_lossy())?;
     }
     for kind in subfolders(&dir.join("ground_truth"))? {
         let folder = dir.join("ground_truth").join(&kind);
@@ -79,7 +81,7 @@ fn scan_classes(dir: &Path, splits: &[(&str, Split)]) -> Result<Index> {
     for &(prefix, split) in splits {
         let folder = if prefix.is_empty() { dir.to_path_buf() } else { dir.join(prefix) };
         for class in subfolders(&folder)? {
-            index.add(dir, &folder.join(&class), split, &class)?;
+            index.add(dir, &folder.join(&class), split, &class.to_string_lossy())?;
         }
     }
     index.classes = index.samples.iter().map(|sample| sample.kind.clone()).collect();
@@ -182,7 +184,7 @@ fn without_mask_suffix(stem: &str) -> &str {
 
 /// The names of the folders directly in `dir`, sorted, without hidden ones; none when it is
 /// missing.
-fn subfolders(dir: &Path) -> Result<Vec<String>> {
+fn subfolders(dir: &Path) -> Result<Vec<OsString>> {
     let mut names = Vec::new();
     if !dir.is_dir() {
         return Ok(names);
@@ -192,7 +194,7 @@ fn subfolders(dir: &Path) -> Result<Vec<String>> {
         // Links that loop or lead nowhere are no folders.
         let Ok(entry) = entry else { continue };
         if entry.file_type().is_dir() && is_shown(&entry) {
-            names.push(entry.file_name().to_string_lossy().into_owned());
+            names.push(entry.file_name().to_owned());
         }
     }
     Ok(names)

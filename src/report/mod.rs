@@ -1,12 +1,17 @@
 //! What is written for people and other programs: metrics, score tables, heat maps.
 //!
 //! ```text
-//! scores, maps, masks -> metrics (Metrics) ; scores (scores.csv) ; heatmap (overlays, sheets)
+//! scores, maps, masks -> metrics (Metrics) -> table (text, JSON)
+//! scores -> scores (scores.csv)    images, maps, masks -> heatmap (overlays, contact sheets)
 //! every file -> atomic (temporary name, sync, rename)
 //! ```
 
 mod atomic;
+pub mod heatmap;
 mod metrics;
+mod scores;
+mod table;
 
 pub use atomic::write_atomic;
 pub use metrics::{Evaluator, Metrics, Summary};
+pub use scores::{ScoreRow, ScoreTable, Truth};

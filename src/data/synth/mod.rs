@@ -296,7 +296,7 @@ mod tests {
     fn the_bytes_are_the_same_everywhere() {
         let dir = tempfile::tempdir().unwrap();
         for (name, family) in [("fabric", Family::Fabric), ("mixed", Family::Mixed)] {
-            generate(&dir.path().join(name), &small(family), &|_, _| {}).unwrap();
+            generate(&dir.path().join(name), &small(family), false, &|_, _| {}).unwrap();
         }
         let (mut pixels, mut files) = (blake3::Hasher::new(), blake3::Hasher::new());
         for entry in walkdir::WalkDir::new(dir.path()).sort_by_file_name() {
@@ -320,7 +320,7 @@ mod tests {
     fn a_written_set_is_read_back_as_mvtec() {
         let dir = tempfile::tempdir().unwrap();
         let options = small(Family::Fabric);
-        generate(dir.path(), &options, &|_, _| {}).unwrap();
+        generate(dir.path(), &options, false, &|_, _| {}).unwrap();
         let spec = DataSpec::folder(dir.path());
         let set = Dataset::open(&spec, &DatasetOptions::default()).unwrap();
         assert_eq!(set.layout, Layout::MvtecAd);
@@ -329,8 +329,31 @@ mod tests {
         assert!(Index::scan(&spec).unwrap().orphan_masks.is_empty());
         let third = set.test.iter().find(|sample| sample.name == "test/stain/001.png").unwrap();
         assert_eq!(third.decode(1 << 20).unwrap(), render(&options, Split::Test, 9).image);
-        let message = generate(dir.path(), &options, &|_, _| {}).unwrap_err().to_string();
-        assert!(message.contains("exists already"), "{message}");
+    }
+
+    #[test]
+    fn only_its_own_files_are_replaced_unless_forced() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |seed, force| {
+            generate(dir.path(), &SynthOptions { seed, ..small(Family::Metal) }, force, &|_, _| {})
+        };
+        let json = || fs::read_to_string(dir.path().join("synth.json")).unwrap();
+        write(1, false).unwrap();
+        write(2, false).unwrap();
+        assert!(json().contains("\"seed\": 2"));
+        let own = walkdir::WalkDir::new(dir.path()).into_iter().count();
+
+        fs::write(dir.path().join("train/good/mine.png"), "mine").unwrap();
+        let message = write(3, false).unwrap_err().to_string();
+        assert!(message.contains("exists already and holds train/good/mine.png"), "{message}");
+        assert!(json().contains("\"seed\": 2"));
+        write(3, true).unwrap();
+        assert!(json().contains("\"seed\": 3"));
+        assert_eq!(fs::read(dir.path().join("train/good/mine.png")).unwrap(), b"mine");
+        assert_eq!(walkdir::WalkDir::new(dir.path()).into_iter().count(), own + 1);
+        let message =
+            generate(&dir.path().join("synth.json"), &small(Family::Metal), false, &|_, _| {});
+        assert!(message.unwrap_err().to_string().contains("is a file"));
     }
 
     #[test]
@@ -388,7 +411,7 @@ mod tests {
     fn odd_requests() {
         let dir = tempfile::tempdir().unwrap();
         let tiny = SynthOptions { size: 8, ..small(Family::Metal) };
-        assert!(generate(&dir.path().join("x"), &tiny, &|_, _| {}).is_err());
+        assert!(generate(&dir.path().join("x"), &tiny, false, &|_, _| {}).is_err());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         assert!("wood".parse::<Family>().is_err());
         let none = SynthOptions { per_defect: 0, ..small(Family::Leather) };

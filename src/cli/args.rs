@@ -1,0 +1,144 @@
+//! Arguments that several commands share.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser, ValueParser};
+
+use super::Ui;
+use crate::anomem::Config;
+use crate::data::synth::Family;
+use crate::data::{DataSpec, Dataset, DatasetOptions};
+use crate::gpu::DeviceSelector;
+use crate::{Error, Result};
+
+/// Flattened into commands that read a set of images.
+#[derive(Debug, Clone, Args)]
+pub struct DataArgs {
+    /// The images: DIR (MVTec AD layout, class folders or plain images), plain:DIR, cifar10:DIR,
+    /// cifar100:DIR or idx:DIR.
+    #[arg(long, value_name = "SPEC", value_parser = data_spec())]
+    pub data: DataSpec,
+    /// Which class is normal.
+    #[command(flatten)]
+    pub class: ClassArgs,
+    /// List and leave out files that cannot be read, instead of stopping at the first.
+    #[arg(long)]
+    pub skip_bad: bool,
+}
+
+impl DataArgs {
+    /// Finds the images and marks the normal ones; decodes none.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::open`].
+    pub fn open(&self) -> Result<Dataset> {
+        Dataset::open(&self.data, &self.class.options())
+    }
+}
+
+/// Which class of a class set is normal.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ClassArgs {
+    /// The class that is normal, by name or number from 0; only for sets of classes.
+    #[arg(long, value_name = "NAME", conflicts_with = "superclass")]
+    pub normal_class: Option<String>,
+    /// CIFAR-100: the super-class that is normal.
+    #[arg(long, value_name = "NAME")]
+    pub superclass: Option<String>,
+}
+
+impl ClassArgs {
+    /// The same for the library.
+    pub fn options(&self) -> DatasetOptions {
+        DatasetOptions {
+            normal_class: self.normal_class.clone(),
+            superclass: self.superclass.clone(),
+        }
+    }
+}
+
+/// Flattened into every command that runs on the GPU.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Common {
+    /// The adapter: an index from `anomem devices`, a part of its name, or `software`.
+    #[arg(long, value_name = "INDEX|NAME|software", value_parser = device())]
+    pub device: Option<DeviceSelector>,
+    /// Write the time of each kernel to FILE, for chrome://tracing, and print a table.
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// Whether progress is shown.
+    #[command(flatten)]
+    pub quiet: Quiet,
+}
+
+impl Common {
+    /// The adapter asked for.
+    pub fn device(&self) -> DeviceSelector {
+        self.device.clone().unwrap_or_default()
+    }
+}
+
+/// Flattened into commands that take a while.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Quiet {
+    /// No progress bars and no notes; only results and errors.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+impl Quiet {
+    /// Standard error as the user wants it.
+    pub fn ui(self) -> Ui {
+        Ui::new(self.quiet)
+    }
+}
+
+/// Flattened into commands that take settings; later ones win.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ConfigArgs {
+    /// Take over the keys that this TOML file sets.
+    #[arg(long, value_name = "FILE")]
+    pub config: Vec<PathBuf>,
+    /// Set one key, e.g. train.epochs=3; after every --config.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl ConfigArgs {
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        self.config.is_empty() && self.set.is_empty()
+    }
+
+    /// The built-in configuration `preset` with these settings; not yet
+    /// [validated](Config::validate), since a command may have settings of its own.
+    ///
+    /// # Errors
+    /// An unknown preset or key, a value of the wrong type, or an unreadable file.
+    pub fn resolve(&self, preset: &str) -> Result<Config> {
+        let mut config = Config::preset(preset)?;
+        self.config.iter().try_for_each(|path| config.merge_file(path))?;
+        self.set.iter().try_for_each(|assignment| config.set(assignment))?;
+        Ok(config)
+    }
+}
+
+/// Reads a data SPEC; a path that is not UTF-8 is a folder.
+pub(super) fn data_spec() -> ValueParser {
+    OsStringValueParser::new()
+        .try_map(|text: OsString| match text.into_string() {
+            Ok(text) => text.parse::<DataSpec>(),
+            Err(path) => Ok(DataSpec::folder(PathBuf::from(path))),
+        })
+        .into()
+}
+
+fn device() -> ValueParser {
+    ValueParser::new(|text: &str| -> Result<DeviceSelector, Error> { text.parse() })
+}
+
+pub(super) fn family() -> ValueParser {
+    ValueParser::new(|text: &str| -> Result<Family, Error> { text.parse() })
+}
