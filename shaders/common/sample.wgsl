@@ -1,6 +1,7 @@
 // Reading images stored as bytes, four to a word, [N, H, W, CHANNELS]; the importing shader declares
 // `pixels: array<u32>`. Values lie in 0..1; grey ones fill all three components.
 const CHANNELS: u32 = 3u;    // 1 or 3
+const SHRINK: u32 = 1u;      // 0: no view has fewer pixels than its crop
 const STANDARDISE: u32 = 0u; // 1: each image to mean 0.5, deviation 0.2, cut to 0..1
 
 // Pixel `index`, counted over all images. statistics: mean and deviation of its image.
@@ -24,10 +25,10 @@ fn stored_pixel(index: u32, statistics: vec2<f32>) -> vec3<f32> {
     return v;
 }
 
-// The image whose first pixel is `first` at the point `centre` (x, y in pixels): a triangle filter
-// that reaches `radius` pixels to each side, as PIL and torch (antialias) shrink; radius 1 is bilinear.
-// Weights are normalised over the pixels inside the image, so borders need no padding. The point must
-// lie inside.
+// The image whose first pixel is `first` at the point `centre` (x, y in pixels), which must lie inside.
+// SHRINK = 0: bilinear, border pixels repeated. SHRINK = 1: a triangle filter that reaches `radius`, at
+// least 1, to each side, as PIL and torch (antialias) shrink; its weights are normalised over the pixels
+// inside the image, which for radius 1 is the same.
 fn sample_image(
     first: u32,
     width: u32,
@@ -36,6 +37,19 @@ fn sample_image(
     radius: vec2<f32>,
     statistics: vec2<f32>,
 ) -> vec3<f32> {
+    if (SHRINK == 0u) {
+        let low = floor(centre - 0.5);
+        let share = centre - 0.5 - low;
+        let a = vec2<u32>(max(low, vec2<f32>(0.0)));
+        let b = min(vec2<u32>(low + 1.0), vec2<u32>(width, height) - 1u);
+        let above = first + a.y * width;
+        let below = first + b.y * width;
+        return mix(
+            mix(stored_pixel(above + a.x, statistics), stored_pixel(above + b.x, statistics), share.x),
+            mix(stored_pixel(below + a.x, statistics), stored_pixel(below + b.x, statistics), share.x),
+            share.y,
+        );
+    }
     // Pixels whose own centre is nearer than the radius.
     let low = vec2<u32>(max(floor(centre - radius - 0.5) + 1.0, vec2<f32>(0.0)));
     let end = min(vec2<u32>(ceil(centre + radius - 0.5)), vec2<u32>(width, height));
