@@ -10,7 +10,7 @@ use anomem::gpu::{Gpu, OpenOptions};
 struct Lines;
 
 impl Observer for Lines {
-    fn advance(&mut self, _: &str, _: u64, _: u64) {}
+    fn advance(&mut self, _: &'static str, _: u64, _: u64) {}
     fn epoch(&mut self, record: &EpochRecord, epochs: usize) {
         println!("epoch {} of {epochs}: loss {:.4}", record.epoch, record.loss);
     }

@@ -37,7 +37,7 @@ const HISTORY: usize = 64;
 /// Hears how a training goes.
 pub trait Observer {
     /// A step of a long work is done: which work, how much of how much.
-    fn advance(&mut self, work: &str, done: u64, total: u64);
+    fn advance(&mut self, work: &'static str, done: u64, total: u64);
     /// An epoch is done.
     fn epoch(&mut self, record: &EpochRecord, epochs: usize);
     /// Something to know.

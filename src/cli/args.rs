@@ -10,7 +10,7 @@ use super::Ui;
 use crate::anomem::Config;
 use crate::data::synth::Family;
 use crate::data::{DataSpec, Dataset, DatasetOptions};
-use crate::gpu::DeviceSelector;
+use crate::gpu::{DeviceSelector, Gpu, OpenOptions};
 use crate::{Error, Result};
 
 /// Flattened into commands that read a set of images.
@@ -74,9 +74,13 @@ pub struct Common {
 }
 
 impl Common {
-    /// The adapter asked for.
-    pub fn device(&self) -> DeviceSelector {
-        self.device.clone().unwrap_or_default()
+    /// Opens the adapter asked for.
+    ///
+    /// # Errors
+    /// Those of [`Gpu::open`].
+    pub fn open(&self) -> Result<Gpu> {
+        let device = self.device.clone().unwrap_or_default();
+        Gpu::open(&OpenOptions { device, ..OpenOptions::default() })
     }
 }
 

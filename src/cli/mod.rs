@@ -7,8 +7,13 @@
 mod args;
 mod check;
 mod devices;
+mod info;
+mod predict;
 mod presets;
+mod progress;
 mod synth;
+mod test;
+mod train;
 mod ui;
 
 use std::ffi::OsString;
@@ -33,8 +38,12 @@ struct Cli {
 enum Command {
     Check(check::Check),
     Devices(devices::Devices),
+    Info(info::Info),
+    Predict(predict::Predict),
     Presets(presets::Presets),
     Synth(synth::Synth),
+    Test(test::Test),
+    Train(train::Train),
 }
 
 impl Command {
@@ -42,8 +51,12 @@ impl Command {
         match self {
             Self::Check(command) => command.run(),
             Self::Devices(command) => command.run(),
+            Self::Info(command) => command.run(),
+            Self::Predict(command) => command.run(),
             Self::Presets(command) => command.run(),
             Self::Synth(command) => command.run(),
+            Self::Test(command) => command.run(),
+            Self::Train(command) => command.run(),
         }
     }
 }

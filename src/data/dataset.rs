@@ -101,6 +101,26 @@ pub struct Sample {
     pub mask: Option<PathBuf>,
 }
 
+impl Sample {
+    /// The image file at `path`, of no known kind.
+    ///
+    /// # Errors
+    /// No such file.
+    pub fn of_file(path: &Path) -> Result<Self> {
+        if !path.is_file() {
+            return Err(Error::file(path, "no such file"));
+        }
+        Ok(Self {
+            name: path.display().to_string(),
+            source: Source::File(path.to_path_buf()),
+            split: Split::Test,
+            kind: "unknown".into(),
+            anomalous: false,
+            mask: None,
+        })
+    }
+}
+
 /// Which class of a class set is normal. Sets that mark their good images need neither.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DatasetOptions {

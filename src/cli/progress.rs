@@ -1,0 +1,90 @@
+//! The library's news on standard error.
+
+use super::ui::{Bar, Ui};
+use crate::Error;
+use crate::anomem::{EpochRecord, Observer};
+use crate::gpu::{Gpu, Profile};
+use crate::{Result, report::write_atomic};
+use std::path::Path;
+
+/// Shows what a training or scoring run tells.
+pub(super) struct Progress {
+    ui: Ui,
+    bar: Option<(&'static str, Bar)>,
+}
+
+impl Progress {
+    pub(super) fn new(ui: Ui) -> Self {
+        Self { ui, bar: None }
+    }
+
+    pub(super) fn ui(&self) -> &Ui {
+        &self.ui
+    }
+
+    /// Says which adapter computes.
+    pub(super) fn adapter(&self, gpu: &Gpu) {
+        let r = gpu.report();
+        self.ui.note(&format!("adapter: {} ({} through {})", r.name, r.class, r.backend));
+    }
+
+    /// Lists images that were left out.
+    pub(super) fn skipped(&mut self, errors: &[Error]) {
+        errors.iter().for_each(|e| self.warn(&format!("left out: {e}")));
+    }
+
+    /// Writes a profile's trace and prints its table.
+    pub(super) fn profile(&self, profile: &Profile, path: &Path) -> Result<()> {
+        write_atomic(path, profile.trace().to_string().as_bytes())?;
+        super::print(&format!("{profile}\n"))
+    }
+}
+
+impl Observer for Progress {
+    fn advance(&mut self, work: &'static str, done: u64, total: u64) {
+        if self.bar.as_ref().is_none_or(|(name, _)| *name != work) {
+            self.bar = Some((work, self.ui.bar(work)));
+        }
+        if let Some((_, bar)) = &self.bar {
+            bar.update(done as usize, total as usize);
+        }
+        if done == total {
+            self.bar = None;
+        }
+    }
+
+    fn epoch(&mut self, r: &EpochRecord, epochs: usize) {
+        let scales: Vec<String> = r
+            .scales
+            .iter()
+            .map(|s| {
+                format!(
+                    "stage {}: contrast {:.3} (chance {:.2}), variance {:.4}, entropy {:.2}, used {:.0} %",
+                    s.stage,
+                    s.contrast,
+                    s.chance,
+                    s.variance,
+                    s.entropy,
+                    100.0 * s.used
+                )
+            })
+            .collect();
+        self.ui.note(&format!(
+            "epoch {}/{epochs}  loss {:.4}  {}  lr {:.4}  gradient {:.2}  {:.0} images/s",
+            r.epoch,
+            r.loss,
+            scales.join("; "),
+            r.lr,
+            r.grad_norm,
+            r.images_per_second
+        ));
+    }
+
+    fn note(&mut self, text: &str) {
+        self.ui.note(text);
+    }
+
+    fn warn(&mut self, text: &str) {
+        self.ui.note(&format!("warning: {text}"));
+    }
+}

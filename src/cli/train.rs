@@ -1,0 +1,69 @@
+//! `anomem train`.
+
+use super::progress::Progress;
+use super::{Common, ConfigArgs, DataArgs};
+use crate::anomem::{RunFolder, TrainingSet, train};
+use crate::gpu::Profile;
+use crate::{Error, Result};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Learn what normal images look like.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  anomem train --data tiles --out runs/tiles --preset tiny")]
+pub(super) struct Train {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Run folder to write: model, log, configuration and optimiser state.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Settings to start from; see `anomem presets`.
+    #[arg(long, value_name = "NAME", default_value = "tiny")]
+    preset: String,
+    #[command(flatten)]
+    settings: ConfigArgs,
+    /// Passes over the images; 0 writes the untrained network.
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Every random number follows from it.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Go on where a killed run of the same settings stopped.
+    #[arg(long)]
+    resume: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Train {
+    pub(super) fn run(self) -> Result<()> {
+        let mut config = self.settings.resolve(&self.preset)?;
+        config.train.epochs = self.epochs.unwrap_or(config.train.epochs);
+        config.seed = self.seed.unwrap_or(config.seed);
+        config.validate()?;
+        let folder = RunFolder(self.out.clone());
+        let used = folder.model().exists() || folder.training().exists();
+        if used && !self.resume {
+            return Err(Error::Usage(format!(
+                "--out {}: holds a run already; --resume goes on with it, or name another folder",
+                self.out.display()
+            )));
+        }
+        let dataset = self.data.open()?;
+        let gpu = self.common.open()?;
+        let mut progress = Progress::new(self.common.quiet.ui());
+        progress.adapter(&gpu);
+        let (set, skipped) = {
+            let bar = progress.ui().bar("decoding images");
+            let update = |done, all| bar.update(done, all);
+            TrainingSet::load(&config, &dataset, self.data.skip_bad, &update)?
+        };
+        progress.skipped(&skipped);
+        let mut profile = self.common.profile.is_some().then(Profile::new);
+        train(&gpu, &config, set, &folder, self.resume, profile.as_mut(), &mut progress)?;
+        if let (Some(profile), Some(path)) = (&profile, &self.common.profile) {
+            progress.profile(profile, path)?;
+        }
+        super::print(&format!("{}\n", folder.model().display()))
+    }
+}
