@@ -29,4 +29,5 @@ mod pool;
 mod reduce;
 mod reference;
 mod softmax;
+mod stage1;
 mod variance;

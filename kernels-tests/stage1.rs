@@ -1,0 +1,237 @@
+//! A whole training step, and ten of them, against PyTorch in f64: see golden/make_stage1.py.
+
+use crate::harness::{gpu, variants};
+use anomem::anomem::objective::{Pairs, Weights, record};
+use anomem::anomem::{Config, Model};
+use anomem::autograd::{Element, Plan, PlanOptions, Tape, Value};
+use anomem::data::ChannelStats;
+use anomem::gpu::{Gpu, Variant};
+use anomem::nn::{Kind, Mode, UpdateOptions};
+use anomem::tensor::VarId;
+use safetensors::SafeTensors;
+
+const STEPS: usize = 10;
+const BATCHES: usize = 5;
+
+struct Golden(Vec<u8>);
+
+impl Golden {
+    fn read() -> Self {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/kernels-tests/golden/stage1.safetensors");
+        Self(std::fs::read(path).unwrap())
+    }
+
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        let tensors = SafeTensors::deserialize(&self.0).unwrap();
+        tensors.tensor(name).unwrap_or_else(|_| panic!("no {name}")).data().to_vec()
+    }
+
+    fn f32(&self, name: &str) -> Vec<f32> {
+        bytemuck::pod_collect_to_vec(&self.bytes(name))
+    }
+
+    fn f64(&self, name: &str) -> Vec<f64> {
+        bytemuck::pod_collect_to_vec(&self.bytes(name))
+    }
+
+    fn u32(&self, name: &str) -> Vec<u32> {
+        bytemuck::pod_collect_to_vec(&self.bytes(name))
+    }
+}
+
+/// The fixture numbers scales, the project names them after their stages.
+fn golden_name(name: &str) -> String {
+    name.replace("memory3", "memory.0").replace("memory4", "memory.1")
+}
+
+/// `[outer, channels, inner]` to `[outer, inner, channels]`: NCHW to NHWC.
+fn channels_last(values: &[f32], channels: usize, inner: usize) -> Vec<f32> {
+    let mut out = Vec::with_capacity(values.len());
+    for image in values.chunks(channels * inner) {
+        for i in 0..inner {
+            out.extend((0..channels).map(|c| image[c * inner + i]));
+        }
+    }
+    out
+}
+
+/// OIHW to HWIO.
+fn taps_first(values: &[f32], shape: &[usize]) -> Vec<f32> {
+    let (taps, input, output) = (shape[0] * shape[1], shape[2], shape[3]);
+    let mut out = Vec::with_capacity(values.len());
+    for tap in 0..taps {
+        for i in 0..input {
+            out.extend((0..output).map(|o| values[(o * input + i) * taps + tap]));
+        }
+    }
+    out
+}
+
+/// Length of the difference relative to the length of `want`.
+fn relative(got: &[f32], want: &[f32]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
+    let difference = norm(&mut got.iter().zip(want).map(|(g, w)| f64::from(*g) - f64::from(*w)));
+    difference / norm(&mut want.iter().map(|w| f64::from(*w)))
+}
+
+struct Trained {
+    model: Model,
+    plan: Plan,
+    input: VarId,
+    positions: [VarId; 2],
+    lr: VarId,
+    terms: Vec<[Value; 2]>,
+    maps: Vec<Value>,
+}
+
+fn record_step(gpu: &Gpu, variant: Variant, golden: &Golden) -> Trained {
+    let mut config = Config::preset("tiny").unwrap();
+    for setting in [
+        "image.size=16",
+        "image.standardise=none",
+        "network.width=0.125",
+        "network.stem=cifar",
+        "memory.slots=[12, 10]",
+        "memory.beta=16",
+        "memory.tolerance=0",
+        "memory.steps_train=3",
+        "train.batch=6",
+    ] {
+        config.set(setting).unwrap();
+    }
+    let stats = ChannelStats { mean: vec![0.0; 3], std: vec![1.0; 3] };
+    let mut model = Model::declare(config, stats).unwrap();
+    let weights = Weights::declare(&mut model).unwrap();
+    let slab = model.store.slab("step");
+    let mut declare = |name: &str, shape: &[usize], element| {
+        model.store.declare(slab, name, shape, element, false).unwrap()
+    };
+    let input = declare("input", &[12, 16, 16, 3], Element::F32);
+    let positions = [
+        declare("positions0", &[6, 5], Element::U32),
+        declare("positions1", &[6, 3], Element::U32),
+    ];
+    let lr = declare("lr", &[1], Element::F32);
+
+    let mut tape = Tape::new(variant);
+    let t = &mut tape;
+    let x = t.variable(&model.store, input);
+    let maps = model.maps(t, x, Mode::Train).unwrap();
+    let pairs = positions.map(|var| {
+        let p = t.variable(&model.store, var);
+        Pairs { first: p, second: p, valid: None }
+    });
+    let terms = record(&model, t, &maps, &pairs).unwrap();
+    let seeds = weights.seeds(t, &model.store, &terms);
+    let grads = t.backward(&seeds).unwrap();
+    model.module.place_gradients(t, &model.store, &grads).unwrap();
+    let update = UpdateOptions {
+        momentum: 0.9,
+        weight_decay: 5e-4,
+        memory_lr_scale: 1.0,
+        statistics_momentum: 0.1,
+    };
+    let rate = t.variable(&model.store, lr);
+    model.module.update(t, &model.store, &update, rate).unwrap();
+    let terms: Vec<[Value; 2]> = terms.iter().map(|s| [s.contrast, s.variance]).collect();
+    terms.iter().flatten().chain(&maps).for_each(|v| t.keep(*v));
+    model.allocate(gpu).unwrap();
+    weights.upload(gpu, &model).unwrap();
+    let plan = Plan::compile(gpu, t, &model.store, &PlanOptions::default()).unwrap();
+    plan.poison(gpu).unwrap();
+    for p in &model.module.parameters {
+        let mut start = golden.f32(&format!("init.{}", golden_name(&p.name)));
+        if p.kind == Kind::Convolution {
+            start = taps_first(&start, &model.store.variable(p.value).shape);
+        }
+        model.store.upload(gpu, p.value, &start).unwrap();
+    }
+    Trained { model, plan, input, positions, lr, terms, maps }
+}
+
+fn run_step(gpu: &Gpu, t: &Trained, golden: &Golden, step: usize) -> Vec<[f64; 2]> {
+    let per_batch = 12 * 3 * 256;
+    let all = golden.f32("input");
+    let batch = &all[step % BATCHES * per_batch..][..per_batch];
+    t.model.store.upload(gpu, t.input, &channels_last(batch, 3, 256)).unwrap();
+    for (i, var) in t.positions.iter().enumerate() {
+        let positions = golden.u32(&format!("positions.{i}"));
+        let n = t.model.store.variable(*var).len();
+        t.model.store.upload(gpu, *var, &positions[step * n..][..n]).unwrap();
+    }
+    t.model.store.upload(gpu, t.lr, &golden.f32("lr")[step..=step]).unwrap();
+    t.plan.run(gpu).unwrap();
+    let read = |v: Value| f64::from(t.plan.read::<f32>(gpu, v).unwrap()[0]);
+    t.terms.iter().map(|terms| terms.map(read)).collect()
+}
+
+#[test]
+fn a_step_and_ten_steps_match_pytorch() {
+    let Some(gpu) = gpu(false) else { return };
+    let golden = Golden::read();
+    for variant in variants(gpu) {
+        let t = record_step(gpu, variant, &golden);
+        let (mut worst_loss, mut worst_grad, mut worst_statistic) = (0_f64, 0_f64, 0_f64);
+        for step in 0..STEPS {
+            let terms = run_step(gpu, &t, &golden, step);
+            let (contrast, variance) = (golden.f64("contrast"), golden.f64("variance"));
+            let mut total = 0.0;
+            for (s, [c, v]) in terms.into_iter().enumerate() {
+                let lambda = [1.0, 2.0][s];
+                total += lambda * (c + 0.05 * v);
+                let off = (c / contrast[2 * step + s] - 1.0).abs();
+                assert!(off < 1e-5, "{variant:?} step {step} contrast {s}: {c}, off {off:e}");
+                let off = (v / variance[2 * step + s] - 1.0).abs();
+                assert!(off < 1e-4, "{variant:?} step {step} variance {s}: {v}, off {off:e}");
+            }
+            let off = (total / golden.f64("loss")[step] - 1.0).abs();
+            assert!(off < 1e-5, "{variant:?} step {step}: loss {total}, off by {off:e}");
+            worst_loss = worst_loss.max(off);
+            if step > 0 {
+                continue;
+            }
+            for (i, (map, channels)) in t.maps.iter().zip([32, 64]).enumerate() {
+                let want = golden.f32(&format!("step0.map.{i}"));
+                let want = channels_last(&want, channels, [16, 4][i]);
+                let off = relative(&t.plan.read(gpu, *map).unwrap(), &want);
+                assert!(off < 1e-5, "{variant:?} map {i}: off by {off:e}");
+            }
+            for p in &t.model.module.parameters {
+                let mut want = golden.f32(&format!("step0.grad.{}", golden_name(&p.name)));
+                if p.kind == Kind::Convolution {
+                    want = taps_first(&want, &t.model.store.variable(p.value).shape);
+                }
+                let off = relative(&t.model.store.download(gpu, p.grad).unwrap(), &want);
+                assert!(off < 1e-4, "{variant:?} gradient of {}: off by {off:e}", p.name);
+                worst_grad = worst_grad.max(off);
+            }
+            for s in &t.model.module.statistics {
+                let want = golden.f32(&format!("step0.{}", s.name));
+                let off = relative(&t.model.store.download(gpu, s.running).unwrap(), &want);
+                assert!(off < 1e-5, "{variant:?} {}: off by {off:e}", s.name);
+                worst_statistic = worst_statistic.max(off);
+            }
+        }
+        let mut finals = 0;
+        for p in &t.model.module.parameters {
+            let name = format!("final.{}", golden_name(&p.name));
+            let known = ["conv1.weight", "memory3.prototypes", "memory4.prototypes"];
+            if !known.contains(&p.name.as_str()) && !p.name.contains("bn") {
+                continue;
+            }
+            let mut want = golden.f32(&name);
+            if p.kind == Kind::Convolution {
+                want = taps_first(&want, &t.model.store.variable(p.value).shape);
+            }
+            let off = relative(&t.model.store.download(gpu, p.value).unwrap(), &want);
+            assert!(off < 5e-6, "{variant:?} {name}: off by {off:e}");
+            finals += 1;
+        }
+        assert!(finals > 30, "{finals} tensors compared after ten steps");
+        println!(
+            "{variant:?}: losses within {worst_loss:.1e}, gradients {worst_grad:.1e}, \
+             statistics {worst_statistic:.1e}"
+        );
+    }
+}
