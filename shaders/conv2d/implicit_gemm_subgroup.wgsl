@@ -97,19 +97,16 @@ fn store_pixel(pixel: u32, n: u32, v: array<vec4<f32>, 4>) {
     let at = ((line / p.rows * p.out_height + row) * p.out_width + column) * p.channels;
     store_quad(at, n, v[0]);
     store_quad(at, n + 4u, v[1]);
-    if (QUADS == 4u) {
-        store_quad(at, n + 8u, v[2]);
-        store_quad(at, n + 12u, v[3]);
-    }
+    store_quad(at, n + 8u, v[2]);
+    store_quad(at, n + 12u, v[3]);
 }
 
-// Of the lower (0) or upper (QUADS) four rows.
-fn store_half(half: u32, pixel: u32, n: u32) {
-    let a = tile[half];
-    let b = tile[half + 1u];
-    // With 4 lanes there are two quads; the others are not stored.
-    let c = tile[half + QUADS / 2u];
-    let d = tile[half + QUADS - 1u];
+// Four rows times 16 columns of the tile, from tile[q] on.
+fn store(q: u32, pixel: u32, n: u32) {
+    let a = tile[q];
+    let b = tile[q + 1u];
+    let c = tile[q + 2u];
+    let d = tile[q + 3u];
     store_pixel(pixel, n, array(a[0], b[0], c[0], d[0]));
     store_pixel(pixel + 1u, n, array(a[1], b[1], c[1], d[1]));
     store_pixel(pixel + 2u, n, array(a[2], b[2], c[2], d[2]));
@@ -129,13 +126,10 @@ fn implicit_gemm_subgroup(
     let low = pixels(pixel);
     let high = pixels(pixel + 4u * LANES);
     let by_column = BY_COLUMN == 1u;
-    // This lane's share of the right-hand side; surplus columns are clamped and not stored.
+    // This lane's columns of the right-hand side, or quads of them; the surplus is clamped and not stored.
     let n_quads = (p.channels + 3u) / 4u;
-    let k = select(lane % 4u, 0u, by_column);
-    let near = select(min((n0 + lane) / 4u, n_quads - 1u), min(n0 + lane, p.channels - 1u), by_column);
-    let far = select(
-        min((n0 + LANES + lane) / 4u, n_quads - 1u), min(n0 + LANES + lane, p.channels - 1u), by_column,
-    );
+    let n = n0 + lane + LANES * vec4<u32>(0u, 1u, 2u, 3u);
+    let right = select(min(n / 4u, vec4<u32>(n_quads - 1u)), min(n, vec4<u32>(p.channels - 1u)), by_column);
     for (var down = 0u; down < p.taps_down; down++) {
         for (var across = 0u; across < p.taps_across; across++) {
             let low_at = places(low, down, across);
@@ -143,13 +137,17 @@ fn implicit_gemm_subgroup(
             let tap = (p.tap_row0 + down * p.tap_step) * p.kernel_width
                 + p.tap_column0 + across * p.tap_step;
             for (var quad = 0u; quad < p.k_quads; quad++) {
-                let row = (tap * p.k_quads + quad) * 4u + k;
-                let near_at = select(row * n_quads + near, (tap * p.channels + near) * p.k_quads + quad, by_column);
-                let far_at = select(row * n_quads + far, (tap * p.channels + far) * p.k_quads + quad, by_column);
-                multiply(load(low_at, quad), load(high_at, quad), weight[near_at], weight[far_at], by_column);
+                let k = (tap * p.k_quads + quad) * 4u + lane % 4u;
+                let at = select(k * n_quads + right, (tap * p.channels + right) * p.k_quads + quad, by_column);
+                let w = array(weight[at.x], weight[at.y], weight[at.z], weight[at.w]);
+                multiply(load(low_at, quad), load(high_at, quad), w, by_column);
             }
         }
     }
-    store_half(0u, pixel, n0);
-    store_half(QUADS, pixel + 4u * LANES, n0);
+    store(0u, pixel, n0);
+    store(QUADS, pixel + 4u * LANES, n0);
+    if (QUADS == 8u) {
+        store(QUADS / 2u, pixel, n0 + 16u);
+        store(QUADS + QUADS / 2u, pixel + 4u * LANES, n0 + 16u);
+    }
 }

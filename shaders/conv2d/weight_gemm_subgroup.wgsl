@@ -75,19 +75,16 @@ fn store_row(split: u32, row: u32, j: u32, o: u32, v: array<vec4<f32>, 4>) {
     let at = ((split * p.taps + row / quads) * p.channels + c) * p.out_channels;
     store_quad(at, o, v[0]);
     store_quad(at, o + 4u, v[1]);
-    if (QUADS == 4u) {
-        store_quad(at, o + 8u, v[2]);
-        store_quad(at, o + 12u, v[3]);
-    }
+    store_quad(at, o + 8u, v[2]);
+    store_quad(at, o + 12u, v[3]);
 }
 
-// Of the lower (0) or upper (QUADS) four rows.
-fn store_half(half: u32, split: u32, row: u32, o: u32) {
-    let a = tile[half];
-    let b = tile[half + 1u];
-    // With 4 lanes there are two quads; the others are not stored.
-    let c = tile[half + QUADS / 2u];
-    let d = tile[half + QUADS - 1u];
+// Four rows times 16 columns of the tile, from tile[q] on.
+fn store(q: u32, split: u32, row: u32, o: u32) {
+    let a = tile[q];
+    let b = tile[q + 1u];
+    let c = tile[q + 2u];
+    let d = tile[q + 3u];
     store_row(split, row, 0u, o, array(a[0], b[0], c[0], d[0]));
     store_row(split, row, 1u, o, array(a[1], b[1], c[1], d[1]));
     store_row(split, row, 2u, o, array(a[2], b[2], c[2], d[2]));
@@ -108,10 +105,9 @@ fn weight_gemm_subgroup(
     let split = index / (column_tiles * row_tiles);
     let low = row_of(low_row);
     let high = row_of(low_row + LANES);
-    // This lane's share of grad: one pixel of four, and two quads of channels, clamped where surplus.
+    // This lane's share of grad: one pixel of four, quads of channels, clamped where surplus.
     let quads = (p.out_channels + 3u) / 4u;
-    let near = min((o + lane) / 4u, quads - 1u);
-    let far = min((o + LANES + lane) / 4u, quads - 1u);
+    let right = min((o + lane + LANES * vec4<u32>(0u, 1u, 2u, 3u)) / 4u, vec4<u32>(quads - 1u));
     let end = min((split + 1u) * p.split, p.pixels);
     var pixel = split * p.split + vec4<u32>(0u, 1u, 2u, 3u);
     var column = pixel % p.columns;
@@ -119,11 +115,10 @@ fn weight_gemm_subgroup(
     var image = pixel / (p.columns * p.rows);
     for (; pixel.x < end; pixel += vec4<u32>(4u)) {
         let valid = pixel < vec4<u32>(end);
-        let from_grad = min(pixel.x + lane % 4u, p.pixels - 1u) * quads;
-        multiply(
-            load(low, image, row, column, valid), load(high, image, row, column, valid),
-            grad[from_grad + near], grad[from_grad + far], false,
-        );
+        let at = min(pixel.x + lane % 4u, p.pixels - 1u) * quads + right;
+        let g = array(grad[at.x], grad[at.y], grad[at.z], grad[at.w]);
+        let left_low = load(low, image, row, column, valid);
+        multiply(left_low, load(high, image, row, column, valid), g, false);
         // Four pixels on, without a division.
         column += vec4<u32>(4u);
         while (any(column >= vec4<u32>(p.columns))) {
@@ -135,6 +130,10 @@ fn weight_gemm_subgroup(
             image += select(vec4<u32>(0u), vec4<u32>(1u), next_image);
         }
     }
-    store_half(0u, split, low_row, o);
-    store_half(QUADS, split, low_row + LANES, o);
+    store(0u, split, low_row, o);
+    store(QUADS, split, low_row + LANES, o);
+    if (QUADS == 8u) {
+        store(QUADS / 2u, split, low_row, o + 16u);
+        store(QUADS + QUADS / 2u, split, low_row + LANES, o + 16u);
+    }
 }

@@ -4,7 +4,7 @@ mod gemm;
 
 use super::groups_for;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Shader, Variant, params, shader};
+use crate::gpu::{Kernel, Shader, params, shader};
 use crate::{Error, Result};
 use gemm::Tile;
 
@@ -117,17 +117,9 @@ impl Sizes {
     }
 }
 
-/// The faster kernels of this tape, if it asks for any.
-fn tile(tape: &Tape) -> Option<Tile> {
-    match tape.variant() {
-        Variant::Subgroup { lanes } => Some(Tile::Subgroup { lanes }),
-        Variant::Simple | Variant::Tiled => None,
-    }
-}
-
 pub(super) fn forward(tape: &mut Tape, s: &Sizes, x: Value, weight: Value) -> Result<Value> {
     let y = tape.temporary("conv2d", &s.y(), Element::F32)?;
-    if let Some(tile) = tile(tape) {
+    if let Some(tile) = Tile::new(tape.variant(), s.out_channels) {
         gemm::forward(tape, tile, s, [x, weight, y])?;
         return Ok(y);
     }
@@ -143,7 +135,7 @@ pub(super) fn backward_input(
     grad_y: Value,
 ) -> Result<Value> {
     let grad_x = tape.temporary("conv2d.grad_x", &s.x(), Element::F32)?;
-    if let Some(tile) = tile(tape) {
+    if let Some(tile) = Tile::new(tape.variant(), s.channels) {
         gemm::backward_input(tape, tile, s, [weight, grad_y, grad_x])?;
         return Ok(grad_x);
     }
@@ -159,7 +151,7 @@ pub(super) fn backward_weight(
     grad_y: Value,
 ) -> Result<Value> {
     let grad = tape.temporary("conv2d.grad_weight", &s.weight(), Element::F32)?;
-    if let Some(tile) = tile(tape) {
+    if let Some(tile) = Tile::new(tape.variant(), s.out_channels) {
         gemm::backward_weight(tape, tile, s, [x, grad_y, grad])?;
         return Ok(grad);
     }

@@ -4,7 +4,7 @@
 use super::{Sizes, groups_for};
 use crate::Result;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Shader, params, shader};
+use crate::gpu::{Kernel, Shader, Variant, params, shader};
 
 params! {
     /// A product with one row per pixel.
@@ -47,24 +47,34 @@ pub(super) const SHADERS: &[&Shader] =
 /// Which kernels; a subset of the adapter's variants.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Tile {
-    Subgroup { lanes: u32 },
+    /// Pixels (or weights) in a subgroup's lanes, columns in fours.
+    Subgroup { lanes: u32, quads: u32 },
 }
 
 impl Tile {
-    fn implicit_gemm(self, by_column: bool) -> Kernel {
-        match self {
-            Self::Subgroup { lanes } => Kernel::with(
-                &IMPLICIT_GEMM_SUBGROUP,
-                &[("LANES", lanes), ("BY_COLUMN", by_column.into())],
-            ),
+    /// The kernels of a variant for a product with so many columns; none for the simple ones.
+    pub(super) fn new(variant: Variant, columns: u32) -> Option<Self> {
+        match variant {
+            Variant::Subgroup { lanes } => {
+                // Wide tiles load less per product, unless their surplus columns eat that up.
+                let wide = lanes == 8
+                    && columns.next_multiple_of(32) * 4 < columns.next_multiple_of(16) * 5;
+                Some(Self::Subgroup { lanes, quads: if wide { 8 } else { 4 } })
+            }
+            Variant::Simple | Variant::Tiled => None,
         }
+    }
+
+    fn implicit_gemm(self, by_column: bool) -> Kernel {
+        let Self::Subgroup { lanes, quads } = self;
+        let consts = [("LANES", lanes), ("QUADS", quads), ("BY_COLUMN", by_column.into())];
+        Kernel::with(&IMPLICIT_GEMM_SUBGROUP, &consts)
     }
 
     /// Rows and columns of one workgroup.
     fn sizes(self) -> [u64; 2] {
-        match self {
-            Self::Subgroup { lanes } => [8 * u64::from(lanes), 2 * u64::from(lanes)],
-        }
+        let Self::Subgroup { lanes, quads } = self;
+        [8 * u64::from(lanes), 4 * u64::from(quads)]
     }
 }
 
@@ -220,12 +230,12 @@ pub(super) fn backward_weight(
     let pixels = s.images * s.out_height * s.out_width;
     let x = padded(tape, x, [1, s.images * s.height * s.width, s.channels], false)?;
     let grad_y = padded(tape, grad_y, [1, pixels, s.out_channels], false)?;
-    let Tile::Subgroup { lanes } = tile;
+    let Tile::Subgroup { lanes, quads } = tile;
     let [rows, columns] = tile.sizes();
     let tiles = u64::from(taps * s.channels.next_multiple_of(4)).div_ceil(rows)
         * u64::from(s.out_channels).div_ceil(columns);
     let (kernel, wanted, least) =
-        (Kernel::with(&WEIGHT_GEMM_SUBGROUP, &[("LANES", lanes)]), 16u64, 64u32);
+        (Kernel::with(&WEIGHT_GEMM_SUBGROUP, &[("LANES", lanes), ("QUADS", quads)]), 16u64, 64u32);
     let splits = (wanted / tiles).clamp(1, u64::from(pixels.div_ceil(least))) as u32;
     let split = pixels.div_ceil(splits).next_multiple_of(4);
     let splits = pixels.div_ceil(split);
