@@ -183,11 +183,7 @@ impl Images {
         let standardise = u32::from(self.statistics.is_some());
         // A crop is no larger than its image.
         let shrink = u32::from(self.scale().iter().any(|s| *s > 1.0));
-        vec![
-            ("CHANNELS", self.shape[3] as u32),
-            ("STANDARDISE", standardise),
-            ("SHRINK", shrink),
-        ]
+        vec![("CHANNELS", self.shape[3] as u32), ("STANDARDISE", standardise), ("SHRINK", shrink)]
     }
 
     /// The first three bindings. Without statistics their binding is not read, and any buffer serves.
