@@ -3,7 +3,10 @@
 pub mod activation;
 pub mod add;
 pub mod batch_norm;
+pub mod deviation;
+pub mod normalize;
 pub mod pool;
+pub mod resize;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.
