@@ -17,6 +17,10 @@ pub mod pool;
 pub mod reduce;
 pub mod softmax;
 pub mod variance;
+pub mod deviation;
+pub mod normalize;
+pub mod pool;
+pub mod resize;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.

@@ -17,6 +17,10 @@ pub mod pool;
 pub mod reduce;
 pub mod softmax;
 pub mod variance;
+pub mod deviation;
+pub mod normalize;
+pub mod pool;
+pub mod resize;
 
 use crate::autograd::Dispatch;
 use crate::gpu::{Kernel, Shader, Variant, params};
@@ -48,14 +52,29 @@ fn elementwise(scalar: &'static Shader, vec4: &'static Shader, len: usize) -> Di
 }
 
 /// Invocations that share a row of `len` elements in kernels that import `lanes`: their `LANES`.
+/// Most rounds of all loops together that one invocation may take. Mesa's software driver ends every
+/// loop, without a word, once an invocation has gone through 65,535
+/// (`LP_MAX_TGSI_LOOP_ITERATIONS`).
+const MAX_ROUNDS: usize = 60_000;
+
+/// A launch of a kernel that imports `lanes`, for `rows` rows of `len` elements, each visited
+/// `passes` times.
 ///
-/// A workgroup where rows are long enough to feed one; a single invocation on software drivers,
-/// where barriers cost more than they save.
-fn group_lanes(variant: Variant, len: usize) -> u32 {
-    match variant {
-        Variant::Tiled if len as u64 >= WG => WG as u32,
+/// A row takes a workgroup where it is long enough to feed one, but on software drivers, where
+/// barriers cost more than they save, a single invocation as long as that may loop so often.
+fn launch_rows(
+    shader: &'static Shader,
+    params: &impl bytemuck::NoUninit,
+    variant: Variant,
+    [rows, len, passes]: [usize; 3],
+) -> Dispatch {
+    let lanes = match variant {
+        Variant::Tiled if len as u64 >= WG => WG,
+        _ if len * passes > MAX_ROUNDS => WG,
         _ => 1,
-    }
+    };
+    let kernel = Kernel::with(shader, &[("LANES", lanes as u32)]);
+    Dispatch::new(kernel, params, groups_for(rows * lanes as usize))
 }
 
 /// Every shader of every family, for the contract tests.
@@ -78,6 +97,10 @@ pub fn shaders() -> Vec<&'static Shader> {
         reduce::SHADERS,
         softmax::SHADERS,
         variance::SHADERS,
+        deviation::SHADERS,
+        normalize::SHADERS,
+        pool::SHADERS,
+        resize::SHADERS,
     ]
     .concat()
 }
