@@ -7,20 +7,19 @@ pub mod augment;
 pub mod batch_norm;
 pub mod conv2d;
 pub mod cosine;
+pub mod deviation;
 pub mod finite;
 pub mod gather;
 pub mod matmul;
 pub mod nearest;
+pub mod normalize;
 pub mod nt_xent;
 pub mod optimizer;
 pub mod pool;
 pub mod reduce;
+pub mod resize;
 pub mod softmax;
 pub mod variance;
-pub mod deviation;
-pub mod normalize;
-pub mod pool;
-pub mod resize;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.

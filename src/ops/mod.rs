@@ -7,20 +7,19 @@ pub mod augment;
 pub mod batch_norm;
 pub mod conv2d;
 pub mod cosine;
+pub mod deviation;
 pub mod finite;
 pub mod gather;
 pub mod matmul;
 pub mod nearest;
+pub mod normalize;
 pub mod nt_xent;
 pub mod optimizer;
 pub mod pool;
 pub mod reduce;
+pub mod resize;
 pub mod softmax;
 pub mod variance;
-pub mod deviation;
-pub mod normalize;
-pub mod pool;
-pub mod resize;
 
 use crate::autograd::Dispatch;
 use crate::gpu::{Kernel, Shader, Variant, params};
@@ -51,7 +50,6 @@ fn elementwise(scalar: &'static Shader, vec4: &'static Shader, len: usize) -> Di
     Dispatch::new(kernel, &Elementwise { len: items as u32 }, groups_for(items)).flops(len as u64)
 }
 
-/// Invocations that share a row of `len` elements in kernels that import `lanes`: their `LANES`.
 /// Most rounds of all loops together that one invocation may take. Mesa's software driver ends every
 /// loop, without a word, once an invocation has gone through 65,535
 /// (`LP_MAX_TGSI_LOOP_ITERATIONS`).
@@ -85,22 +83,21 @@ pub fn shaders() -> Vec<&'static Shader> {
         affine::SHADERS,
         augment::SHADERS,
         batch_norm::SHADERS,
-        conv2d::SHADERS,
+        &conv2d::shaders(),
         cosine::SHADERS,
+        deviation::SHADERS,
         finite::SHADERS,
         gather::SHADERS,
         matmul::SHADERS,
         nearest::SHADERS,
+        normalize::SHADERS,
         nt_xent::SHADERS,
         optimizer::SHADERS,
         pool::SHADERS,
         reduce::SHADERS,
+        resize::SHADERS,
         softmax::SHADERS,
         variance::SHADERS,
-        deviation::SHADERS,
-        normalize::SHADERS,
-        pool::SHADERS,
-        resize::SHADERS,
     ]
     .concat()
 }
