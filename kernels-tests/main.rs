@@ -13,5 +13,6 @@ mod add;
 mod contracts;
 mod gather;
 mod harness;
+mod hopfield;
 mod plan;
 mod reference;

@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod add;
 pub mod gather;
+pub mod hopfield;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.

@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod add;
 pub mod gather;
+pub mod hopfield;
 
 use crate::gpu::{Shader, params};
 
@@ -25,6 +26,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         activation::SHADERS, //
         add::SHADERS,
         gather::SHADERS,
+        hopfield::SHADERS,
     ]
     .concat()
 }
