@@ -26,6 +26,7 @@ mod nearest;
 mod normalize;
 mod nt_xent;
 mod optimizer;
+mod hopfield;
 mod plan;
 mod pool;
 mod reduce;

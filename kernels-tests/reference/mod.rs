@@ -20,6 +20,7 @@ pub mod reduce;
 pub mod resize;
 pub mod softmax;
 pub mod variance;
+pub mod hopfield;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.

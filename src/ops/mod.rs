@@ -20,6 +20,7 @@ pub mod reduce;
 pub mod resize;
 pub mod softmax;
 pub mod variance;
+pub mod hopfield;
 
 use crate::autograd::Dispatch;
 use crate::gpu::{Kernel, Shader, Variant, params};
@@ -98,6 +99,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         resize::SHADERS,
         softmax::SHADERS,
         variance::SHADERS,
+        hopfield::SHADERS,
     ]
     .concat()
 }
