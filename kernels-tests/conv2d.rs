@@ -89,6 +89,19 @@ fn matches_the_reference() {
     }
 }
 
+/// Enough work for the wide subgroup tile, with surplus columns in its last.
+#[test]
+fn wide_tiles_match_the_reference() {
+    let Some(gpu) = gpu(false) else { return };
+    let variant = Variant::Subgroup { lanes: 8 };
+    if !all_variants(gpu).contains(&variant) {
+        return;
+    }
+    let s = sizes([3, 26, 24, 92, 90, 3, 3, 1, 1]);
+    let worst = check(gpu, variant, &s).unwrap_or_else(|e| panic!("{s:?} {e}"));
+    println!("conv2d wide: worst {worst:.3?} of the allowance");
+}
+
 #[test]
 fn random_shapes_match_the_reference() {
     let Some(gpu) = gpu(false) else { return };

@@ -38,43 +38,96 @@ params! {
 
 static IMPLICIT_GEMM_SUBGROUP: Shader = shader!("conv2d", "implicit_gemm_subgroup", ImplicitGemm);
 static WEIGHT_GEMM_SUBGROUP: Shader = shader!("conv2d", "weight_gemm_subgroup", WeightGemm);
+static IMPLICIT_GEMM_TILED: Shader = shader!("conv2d", "implicit_gemm_tiled", ImplicitGemm);
+static WEIGHT_GEMM_TILED: Shader = shader!("conv2d", "weight_gemm_tiled", WeightGemm);
 static SUM_PARTIALS: Shader = shader!("conv2d", "sum_partials", Partials);
 static PAD_CHANNELS: Shader = shader!("conv2d", "pad_channels", Padding);
 
-pub(super) const SHADERS: &[&Shader] =
-    &[&IMPLICIT_GEMM_SUBGROUP, &WEIGHT_GEMM_SUBGROUP, &SUM_PARTIALS, &PAD_CHANNELS];
+pub(super) const SHADERS: &[&Shader] = &[
+    &IMPLICIT_GEMM_SUBGROUP,
+    &WEIGHT_GEMM_SUBGROUP,
+    &IMPLICIT_GEMM_TILED,
+    &WEIGHT_GEMM_TILED,
+    &SUM_PARTIALS,
+    &PAD_CHANNELS,
+];
 
-/// Which kernels; a subset of the adapter's variants.
+/// Which kernels, and how wide the tile of one workgroup is.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Tile {
-    /// Pixels (or weights) in a subgroup's lanes, columns in fours.
+    /// Rows in a subgroup's lanes, columns in fours.
     Subgroup { lanes: u32, quads: u32 },
+    /// 128 rows in workgroup memory, columns in fours.
+    Workgroup { quads: u32 },
 }
 
+/// Multiply-adds of a product from which on the wide subgroup tile pays: it is a tenth faster and
+/// takes the driver a second longer to compile.
+const WIDE_FROM: u64 = 1 << 27;
+
 impl Tile {
-    /// The kernels of a variant for a product with so many columns; none for the simple ones.
-    pub(super) fn new(variant: Variant, columns: u32) -> Option<Self> {
+    /// The kernels of a variant for a product of so many multiply-adds and columns; none for the
+    /// simple ones.
+    pub(super) fn new(variant: Variant, work: u64, columns: u32) -> Option<Self> {
         match variant {
+            Variant::Simple => None,
+            Variant::Tiled if columns > 32 => Some(Self::Workgroup { quads: 16 }),
+            Variant::Tiled if columns > 16 => Some(Self::Workgroup { quads: 8 }),
+            Variant::Tiled => Some(Self::Workgroup { quads: 4 }),
             Variant::Subgroup { lanes } => {
-                // Wide tiles load less per product, unless their surplus columns eat that up.
+                // Nor where a whole half of a tile would be surplus.
                 let wide = lanes == 8
-                    && columns.next_multiple_of(32) * 4 < columns.next_multiple_of(16) * 5;
+                    && work >= WIDE_FROM
+                    && columns.next_multiple_of(32) == columns.next_multiple_of(16);
                 Some(Self::Subgroup { lanes, quads: if wide { 8 } else { 4 } })
             }
-            Variant::Simple | Variant::Tiled => None,
         }
     }
 
     fn implicit_gemm(self, by_column: bool) -> Kernel {
-        let Self::Subgroup { lanes, quads } = self;
-        let consts = [("LANES", lanes), ("QUADS", quads), ("BY_COLUMN", by_column.into())];
-        Kernel::with(&IMPLICIT_GEMM_SUBGROUP, &consts)
+        let by_column = ("BY_COLUMN", u32::from(by_column));
+        match self {
+            Self::Subgroup { lanes, quads } => {
+                let consts = [("LANES", lanes), ("QUADS", quads), by_column];
+                Kernel::with(&IMPLICIT_GEMM_SUBGROUP, &consts)
+            }
+            Self::Workgroup { quads } => {
+                Kernel::with(&IMPLICIT_GEMM_TILED, &[("QUADS", quads), by_column])
+            }
+        }
+    }
+
+    fn weight_gemm(self) -> Kernel {
+        match self {
+            Self::Subgroup { lanes, quads } => {
+                Kernel::with(&WEIGHT_GEMM_SUBGROUP, &[("LANES", lanes), ("QUADS", quads)])
+            }
+            Self::Workgroup { quads } => Kernel::with(&WEIGHT_GEMM_TILED, &[("QUADS", quads)]),
+        }
+    }
+
+    /// The tile of the product that sums over pixels: it has no narrowest form.
+    fn of_weights(self) -> Self {
+        match self {
+            Self::Workgroup { quads } => Self::Workgroup { quads: quads.max(8) },
+            subgroup @ Self::Subgroup { .. } => subgroup,
+        }
     }
 
     /// Rows and columns of one workgroup.
     fn sizes(self) -> [u64; 2] {
-        let Self::Subgroup { lanes, quads } = self;
-        [8 * u64::from(lanes), 4 * u64::from(quads)]
+        match self {
+            Self::Subgroup { lanes, quads } => [8 * u64::from(lanes), 4 * u64::from(quads)],
+            Self::Workgroup { quads } => [128, 4 * u64::from(quads)],
+        }
+    }
+
+    /// Workgroups worth having, and the fewest pixels that one should sum.
+    fn splitting(self) -> [u32; 2] {
+        match self {
+            Self::Subgroup { .. } => [16, 64],
+            Self::Workgroup { .. } => [512, 256],
+        }
     }
 }
 
@@ -230,13 +283,12 @@ pub(super) fn backward_weight(
     let pixels = s.images * s.out_height * s.out_width;
     let x = padded(tape, x, [1, s.images * s.height * s.width, s.channels], false)?;
     let grad_y = padded(tape, grad_y, [1, pixels, s.out_channels], false)?;
-    let Tile::Subgroup { lanes, quads } = tile;
+    let tile = tile.of_weights();
     let [rows, columns] = tile.sizes();
     let tiles = u64::from(taps * s.channels.next_multiple_of(4)).div_ceil(rows)
         * u64::from(s.out_channels).div_ceil(columns);
-    let (kernel, wanted, least) =
-        (Kernel::with(&WEIGHT_GEMM_SUBGROUP, &[("LANES", lanes), ("QUADS", quads)]), 16u64, 64u32);
-    let splits = (wanted / tiles).clamp(1, u64::from(pixels.div_ceil(least))) as u32;
+    let [wanted, least] = tile.splitting();
+    let splits = (u64::from(wanted) / tiles).clamp(1, u64::from(pixels.div_ceil(least))) as u32;
     let split = pixels.div_ceil(splits).next_multiple_of(4);
     let splits = pixels.div_ceil(split);
     let p = WeightGemm {
@@ -253,7 +305,8 @@ pub(super) fn backward_weight(
         kernel_width: s.kernel_width,
         split,
     };
-    let launch = Dispatch::new(kernel, &p, tiles * u64::from(splits)).read(x).read(grad_y);
+    let launch =
+        Dispatch::new(tile.weight_gemm(), &p, tiles * u64::from(splits)).read(x).read(grad_y);
     if splits == 1 {
         tape.dispatch(launch.write(grad_weight));
         return Ok(());
