@@ -9,17 +9,17 @@
 const QUADS: u32 = 16u; // columns of the tile in fours: 16, 8 or 4
 const ROWS: u32 = QUADS / 2u; // per invocation
 const ROW_GROUPS: u32 = 256u / QUADS;
-// 0: weight is [taps, K, N], N rounded up to 4. 1: [taps, N, K].
+// 0: weight is [taps, K, N]. 1: [taps, N, K]. K and N are filled up with zeros to multiples of 4.
 const BY_COLUMN: u32 = 0u;
 
 struct Params {
     images: u32,
     height: u32, // of source
     width: u32,
-    k_quads: u32, // K / 4
+    k_quads: u32, // K / 4, rounded up
     rows: u32, // of the grid of pixels that are computed
     columns: u32,
-    channels: u32, // N
+    n_quads: u32, // N / 4, rounded up
     stride: u32, // pixel (i, j) under tap (a, b) sees source row i stride + row0 + a step
     row0: i32,
     column0: i32,
@@ -39,12 +39,13 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> source: array<vec4<f32>>; // [images, height, width, K / 4]
 @group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> out: array<f32>; // [images, out_height, out_width, N]
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // [images, out_height, out_width, n_quads]
 @group(0) @binding(3) var<uniform> p: Params;
 
 // left[4 r + q]: quad q of the 16 k of pixel r.
 var<workgroup> left: array<vec4<f32>, 512>;
-// right[QUADS k + q]: four columns of one k; BY_COLUMN: right[4 QUADS q + n]: quad q of the k of column n.
+// right[QUADS k + q]: four columns of one k; BY_COLUMN: right[4 QUADS q + QUADS j + c]: quad q
+// of the k of column 4 c + j.
 var<workgroup> right: array<vec4<f32>, 16u * QUADS>;
 // tile[i]: pixel i ROW_GROUPS + this invocation's group, times its four columns.
 var<private> tile: array<vec4<f32>, 8>;
@@ -95,9 +96,9 @@ fn load_left(pixel: Pixel, q: Quad) -> vec4<f32> {
 // Past the last tap the left-hand side is 0, and any weight will do.
 fn load_right(q: Quad, k: u32, n: u32) -> vec4<f32> {
     let tap = (p.tap_row0 + q.down * p.tap_step) * p.kernel_width + p.tap_column0 + q.across * p.tap_step;
-    let n_quads = (p.channels + 3u) / 4u;
-    let by_k = ((tap * p.k_quads + q.quad) * 4u + k) * n_quads + min(n / 4u, n_quads - 1u);
-    let by_column = (tap * p.channels + min(n, p.channels - 1u)) * p.k_quads + q.quad;
+    let column = min(n, 4u * p.n_quads - 1u);
+    let by_k = ((tap * p.k_quads + q.quad) * 4u + k) * p.n_quads + column / 4u;
+    let by_column = (tap * 4u * p.n_quads + column) * p.k_quads + q.quad;
     return weight[select(0u, select(by_k, by_column, BY_COLUMN == 1u), q.down < p.taps_down)];
 }
 
@@ -129,18 +130,14 @@ fn multiply(q: u32, group: u32, column: u32) {
     }
 }
 
-fn store(i: u32, pixel: u32, n: vec4<u32>) {
-    if (i >= ROWS || pixel >= p.images * p.rows * p.columns) {
+fn store(i: u32, pixel: u32, quad: u32) {
+    if (i >= ROWS || pixel >= p.images * p.rows * p.columns || quad >= p.n_quads) {
         return;
     }
     let line = pixel / p.columns;
     let row = p.out_row0 + line % p.rows * p.out_stride;
     let column = p.out_column0 + pixel % p.columns * p.out_stride;
-    let at = ((line / p.rows * p.out_height + row) * p.out_width + column) * p.channels;
-    if (n.x < p.channels) { out[at + n.x] = tile[i].x; }
-    if (n.y < p.channels) { out[at + n.y] = tile[i].y; }
-    if (n.z < p.channels) { out[at + n.z] = tile[i].z; }
-    if (n.w < p.channels) { out[at + n.w] = tile[i].w; }
+    out[((line / p.rows * p.out_height + row) * p.out_width + column) * p.n_quads + quad] = tile[i];
 }
 
 @compute @workgroup_size(256)
@@ -149,9 +146,9 @@ fn implicit_gemm_tiled(
     @builtin(num_workgroups) ids: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let column_tiles = (p.channels + 4u * QUADS - 1u) / (4u * QUADS);
+    let column_tiles = (p.n_quads + QUADS - 1u) / QUADS;
     let index = workgroup_index(id, ids);
-    let n0 = index % column_tiles * 4u * QUADS;
+    let quad0 = index % column_tiles * QUADS;
     let pixel0 = index / column_tiles * 128u;
     let near = pixel_of(pixel0 + lane / 4u);
     let far = pixel_of(pixel0 + 64u + lane / 4u);
@@ -159,8 +156,9 @@ fn implicit_gemm_tiled(
     var left_quad = normalised(Quad(0u, 0u, lane % 4u));
     let right_k = lane / QUADS;
     var right_quad = normalised(Quad(0u, 0u, select(right_k / 4u, lane % 4u, BY_COLUMN == 1u)));
-    let right_n = n0 + select(lane % QUADS * 4u, lane / 4u, BY_COLUMN == 1u);
-    let right_at = select(lane, lane % 4u * 4u * QUADS + lane / 4u, BY_COLUMN == 1u);
+    let right_n = 4u * quad0 + select(lane % QUADS * 4u, lane / 4u, BY_COLUMN == 1u);
+    let by_column_at = (lane % 4u * 4u + lane / 4u % 4u) * QUADS + lane / 16u;
+    let right_at = select(lane, by_column_at, BY_COLUMN == 1u);
     let group = lane / QUADS;
     let column = lane % QUADS;
     var a = load_left(near, left_quad);
@@ -185,16 +183,14 @@ fn implicit_gemm_tiled(
         multiply(2u, group, column);
         multiply(3u, group, column);
     }
-    let n = select(
-        n0 + column * 4u + vec4<u32>(0u, 1u, 2u, 3u), n0 + column + QUADS * vec4<u32>(0u, 1u, 2u, 3u), BY_COLUMN == 1u,
-    );
+    let quad = quad0 + column;
     let pixel = pixel0 + group;
-    store(0u, pixel, n);
-    store(1u, pixel + ROW_GROUPS, n);
-    store(2u, pixel + 2u * ROW_GROUPS, n);
-    store(3u, pixel + 3u * ROW_GROUPS, n);
-    store(4u, pixel + 4u * ROW_GROUPS, n);
-    store(5u, pixel + 5u * ROW_GROUPS, n);
-    store(6u, pixel + 6u * ROW_GROUPS, n);
-    store(7u, pixel + 7u * ROW_GROUPS, n);
+    store(0u, pixel, quad);
+    store(1u, pixel + ROW_GROUPS, quad);
+    store(2u, pixel + 2u * ROW_GROUPS, quad);
+    store(3u, pixel + 3u * ROW_GROUPS, quad);
+    store(4u, pixel + 4u * ROW_GROUPS, quad);
+    store(5u, pixel + 5u * ROW_GROUPS, quad);
+    store(6u, pixel + 6u * ROW_GROUPS, quad);
+    store(7u, pixel + 7u * ROW_GROUPS, quad);
 }

@@ -13,10 +13,10 @@ struct Params {
     pixels: u32, // of grad: images rows columns
     height: u32, // of source
     width: u32,
-    channels: u32, // C
+    c_quads: u32, // C / 4, rounded up
     rows: u32, // of grad
     columns: u32,
-    out_channels: u32, // O
+    o_quads: u32, // O / 4, rounded up
     stride: u32,
     padding: u32,
     taps: u32, // kernel_height kernel_width
@@ -24,9 +24,9 @@ struct Params {
     split: u32, // pixels per split
 }
 
-@group(0) @binding(0) var<storage, read> source: array<vec4<f32>>; // [images, height, width, C rounded up / 4]
-@group(0) @binding(1) var<storage, read> grad: array<vec4<f32>>; // [images, rows, columns, O rounded up / 4]
-@group(0) @binding(2) var<storage, read_write> out: array<f32>; // [splits, taps, C, O]
+@group(0) @binding(0) var<storage, read> source: array<vec4<f32>>; // [images, height, width, c_quads]
+@group(0) @binding(1) var<storage, read> grad: array<vec4<f32>>; // [images, rows, columns, o_quads]
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // [splits, taps, 4 c_quads, o_quads]
 @group(0) @binding(3) var<uniform> p: Params;
 
 // left[32 k + r]: quad of rows r at pixel k of the 16.
@@ -49,14 +49,13 @@ fn load_left(row: Row, pixel: u32, end: u32) -> vec4<f32> {
     let y = line % p.rows * p.stride + row.down;
     let x = pixel % p.columns * p.stride + row.across;
     let inside = pixel < end && y < p.height && x < p.width;
-    let at = ((line / p.rows * p.height + y) * p.width + x) * ((p.channels + 3u) / 4u) + row.quad;
+    let at = ((line / p.rows * p.height + y) * p.width + x) * p.c_quads + row.quad;
     return select(vec4<f32>(0.0), source[select(0u, at, inside)], inside);
 }
 
 // Past the end the left-hand side is 0, and any gradient will do.
 fn load_right(pixel: u32, quad: u32) -> vec4<f32> {
-    let quads = (p.out_channels + 3u) / 4u;
-    return grad[min(pixel, p.pixels - 1u) * quads + min(quad, quads - 1u)];
+    return grad[min(pixel, p.pixels - 1u) * p.o_quads + min(quad, p.o_quads - 1u)];
 }
 
 fn multiply(k: u32, group: u32, column: u32) {
@@ -76,24 +75,16 @@ fn multiply_four(k: u32, group: u32, column: u32) {
     multiply(k + 3u, group, column);
 }
 
-fn store_row(split: u32, row: u32, j: u32, o: u32, v: vec4<f32>) {
-    let quads = (p.channels + 3u) / 4u;
-    let c = row % quads * 4u + j;
-    if (row >= p.taps * quads || c >= p.channels) {
-        return;
+// `row` is the first of four.
+fn store(split: u32, row: u32, quad: u32, v: mat4x4<f32>) {
+    let rows = 4u * p.taps * p.c_quads;
+    if (row < rows && quad < p.o_quads) {
+        let at = (split * rows + row) * p.o_quads + quad;
+        out[at] = v[0];
+        out[at + p.o_quads] = v[1];
+        out[at + 2u * p.o_quads] = v[2];
+        out[at + 3u * p.o_quads] = v[3];
     }
-    let at = ((split * p.taps + row / quads) * p.channels + c) * p.out_channels;
-    if (o < p.out_channels) { out[at + o] = v.x; }
-    if (o + 1u < p.out_channels) { out[at + o + 1u] = v.y; }
-    if (o + 2u < p.out_channels) { out[at + o + 2u] = v.z; }
-    if (o + 3u < p.out_channels) { out[at + o + 3u] = v.w; }
-}
-
-fn store(split: u32, row: u32, o: u32, rows: mat4x4<f32>) {
-    store_row(split, row, 0u, o, rows[0]);
-    store_row(split, row, 1u, o, rows[1]);
-    store_row(split, row, 2u, o, rows[2]);
-    store_row(split, row, 3u, o, rows[3]);
 }
 
 @compute @workgroup_size(256)
@@ -102,8 +93,8 @@ fn weight_gemm_tiled(
     @builtin(num_workgroups) ids: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row_quads = p.taps * ((p.channels + 3u) / 4u);
-    let column_tiles = (p.out_channels + 4u * QUADS - 1u) / (4u * QUADS);
+    let row_quads = p.taps * p.c_quads;
+    let column_tiles = (p.o_quads + QUADS - 1u) / QUADS;
     let row_tiles = (row_quads + 31u) / 32u;
     let index = workgroup_index(id, ids);
     let quad0 = index % column_tiles * QUADS;
@@ -112,10 +103,8 @@ fn weight_gemm_tiled(
     let end = min((split + 1u) * p.split, p.pixels);
     // What this invocation fetches: quad of rows lane % 32 of two pixels, and one quad of columns of one pixel.
     let row = min(row0 + lane % 32u, row_quads - 1u);
-    let tap = row / ((p.channels + 3u) / 4u);
-    let fetched = Row(
-        row % ((p.channels + 3u) / 4u), tap / p.kernel_width - p.padding, tap % p.kernel_width - p.padding,
-    );
+    let tap = row / p.c_quads;
+    let fetched = Row(row % p.c_quads, tap / p.kernel_width - p.padding, tap % p.kernel_width - p.padding);
     var left_pixel = split * p.split + lane / 32u;
     var right_pixel = split * p.split + lane / QUADS;
     var a = load_left(fetched, left_pixel, end);
@@ -142,9 +131,8 @@ fn weight_gemm_tiled(
         multiply_four(8u, group, column);
         multiply_four(12u, group, column);
     }
-    let o = (quad0 + column) * 4u;
-    store(split, row0 + group, o, low);
+    store(split, 4u * (row0 + group), quad0 + column, low);
     if (QUADS == 16u) {
-        store(split, row0 + 16u + group, o, high);
+        store(split, 4u * (row0 + 16u + group), quad0 + column, high);
     }
 }
