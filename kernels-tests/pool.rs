@@ -100,6 +100,7 @@ fn what_does_not_fit_is_an_error_that_names_the_shapes() {
     assert!(fails(&[2, 5, 5, 1], 3, 2, 2).ends_with("half the kernel"));
     assert!(fails(&[2, 5, 5, 1], 3, 0, 1).ends_with("at least 1"));
     assert!(fails(&[2, 5, 5, 1], 0, 1, 0).ends_with("at least 1"));
+    assert!(fails(&[1, 300, 300, 1], 250, 1, 0).ends_with("too large for one invocation"));
     assert_eq!(fails(&[2, 5, 5], 2, 1, 0), "max_pool: x [2, 5, 5]: expected [N, H, W, C]");
     assert!(fails(&[2, 0, 5, 1], 2, 1, 0).contains("at least 1"));
 }

@@ -7,14 +7,17 @@ pub mod augment;
 pub mod batch_norm;
 pub mod conv2d;
 pub mod cosine;
+pub mod deviation;
 pub mod finite;
 pub mod gather;
 pub mod matmul;
 pub mod nearest;
+pub mod normalize;
 pub mod nt_xent;
 pub mod optimizer;
 pub mod pool;
 pub mod reduce;
+pub mod resize;
 pub mod softmax;
 pub mod variance;
 

@@ -5,7 +5,7 @@ use super::slope;
 pub struct Column {
     pub mean: f64,
     pub std: f64,
-    mag: f64,
+    pub mag: f64,
 }
 
 /// The columns of z: [rows, cols].

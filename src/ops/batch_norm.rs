@@ -3,7 +3,7 @@
 //! Training: chunks of rows are summed up on their own, then joined in a fixed order; one more pass
 //! normalises. Backward: the same two stages for gamma and beta, then one pass for x.
 
-use super::{group_lanes, groups_for};
+use super::{groups_for, launch_rows};
 use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
 use crate::{Error, Result};
@@ -168,10 +168,12 @@ impl Layer {
         if self.channels.is_multiple_of(4) { 4 } else { 1 }
     }
 
-    /// Divides the rows so that about `invocations` share the work, each with `least` rows or more.
+    /// Divides the rows so that about `invocations` share the work, each with `least` rows or more,
+    /// but never with so many that a sum of them would lose digits or a loop would be cut short.
     fn split(&self, invocations: usize, least: usize) -> Params {
+        const MOST: usize = 1024;
         let across = self.channels / self.width();
-        let chunk_rows = self.rows.div_ceil((invocations / across).max(1)).max(least);
+        let chunk_rows = self.rows.div_ceil((invocations / across).max(1)).clamp(least, MOST);
         let chunks = self.rows.div_ceil(chunk_rows);
         let (chunk_stride, row_stride) = match self.variant {
             // Neighbouring invocations read neighbouring rows.
@@ -220,9 +222,7 @@ impl Layer {
     }
 
     fn launch_final(&self, shader: &'static Shader, p: &Params) -> Dispatch {
-        let lanes = group_lanes(self.variant, p.chunks as usize);
-        let kernel = Kernel::with(shader, &[("LANES", lanes)]);
-        Dispatch::new(kernel, p, groups_for(self.channels * lanes as usize))
+        launch_rows(shader, p, self.variant, [self.channels, p.chunks as usize, 2])
     }
 
     fn statistics(

@@ -7,14 +7,17 @@ pub mod augment;
 pub mod batch_norm;
 pub mod conv2d;
 pub mod cosine;
+pub mod deviation;
 pub mod finite;
 pub mod gather;
 pub mod matmul;
 pub mod nearest;
+pub mod normalize;
 pub mod nt_xent;
 pub mod optimizer;
 pub mod pool;
 pub mod reduce;
+pub mod resize;
 pub mod softmax;
 pub mod variance;
 
@@ -47,15 +50,29 @@ fn elementwise(scalar: &'static Shader, vec4: &'static Shader, len: usize) -> Di
     Dispatch::new(kernel, &Elementwise { len: items as u32 }, groups_for(items)).flops(len as u64)
 }
 
-/// Invocations that share a row of `len` elements in kernels that import `lanes`: their `LANES`.
+/// Most rounds of all loops together that one invocation may take. Mesa's software driver ends every
+/// loop, without a word, once an invocation has gone through 65,535
+/// (`LP_MAX_TGSI_LOOP_ITERATIONS`).
+const MAX_ROUNDS: usize = 60_000;
+
+/// A launch of a kernel that imports `lanes`, for `rows` rows of `len` elements, each visited
+/// `passes` times.
 ///
-/// A workgroup where rows are long enough to feed one; a single invocation on software drivers,
-/// where barriers cost more than they save.
-fn group_lanes(variant: Variant, len: usize) -> u32 {
-    match variant {
-        Variant::Tiled if len as u64 >= WG => WG as u32,
+/// A row takes a workgroup where it is long enough to feed one, but on software drivers, where
+/// barriers cost more than they save, a single invocation as long as that may loop so often.
+fn launch_rows(
+    shader: &'static Shader,
+    params: &impl bytemuck::NoUninit,
+    variant: Variant,
+    [rows, len, passes]: [usize; 3],
+) -> Dispatch {
+    let lanes = match variant {
+        Variant::Tiled if len as u64 >= WG => WG,
+        _ if len * passes > MAX_ROUNDS => WG,
         _ => 1,
-    }
+    };
+    let kernel = Kernel::with(shader, &[("LANES", lanes as u32)]);
+    Dispatch::new(kernel, params, groups_for(rows * lanes as usize))
 }
 
 /// Every shader of every family, for the contract tests.
@@ -68,14 +85,17 @@ pub fn shaders() -> Vec<&'static Shader> {
         batch_norm::SHADERS,
         &conv2d::shaders(),
         cosine::SHADERS,
+        deviation::SHADERS,
         finite::SHADERS,
         gather::SHADERS,
         matmul::SHADERS,
         nearest::SHADERS,
+        normalize::SHADERS,
         nt_xent::SHADERS,
         optimizer::SHADERS,
         pool::SHADERS,
         reduce::SHADERS,
+        resize::SHADERS,
         softmax::SHADERS,
         variance::SHADERS,
     ]

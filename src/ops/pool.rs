@@ -1,6 +1,6 @@
 //! Pooling: greatest or average value of square windows, and the average of whole maps.
 
-use super::groups_for;
+use super::{MAX_ROUNDS, groups_for};
 use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Shader, params, shader};
 use crate::{Error, Result};
@@ -49,8 +49,9 @@ pub const SHADERS: &[&Shader] = &[
 /// Gives `[N, (H + 2 padding - kernel) / stride + 1, (W + ..) / stride + 1, C]`, rounded down.
 ///
 /// # Errors
-/// `x` of another rank, a window larger than the padded map, a stride of 0, or a padding of more
-/// than half the kernel, with which windows could lie in the padding altogether.
+/// `x` of another rank, a window larger than the padded map or of about 60,000 elements, a stride of
+/// 0, or a padding of more than half the kernel, with which windows could lie in the padding
+/// altogether.
 pub fn max_pool(
     tape: &mut Tape,
     x: Value,
@@ -90,7 +91,7 @@ pub fn average_pool(
 /// The mean of every map: `[N, H, W, C]` into `[N, C]`.
 ///
 /// # Errors
-/// `x` of another rank.
+/// `x` of another rank, maps of more than about 60,000 elements.
 pub fn global_average_pool(tape: &mut Tape, x: Value) -> Result<Value> {
     let pool = Pool::new("global_average_pool", tape, x, None)?;
     let shape = [pool.shape[0], pool.shape[3]];
@@ -144,6 +145,9 @@ impl Pool {
         }
         if h + 2 * padding < kernel[0] || w + 2 * padding < kernel[1] {
             return wrong("the window is larger than the padded map");
+        }
+        if kernel[0] * (kernel[1] + 1) > MAX_ROUNDS {
+            return wrong("the window is too large for one invocation");
         }
         let size = |len: usize, k: usize| (len + 2 * padding - k) / stride + 1;
         let out = [n, size(h, kernel[0]), size(w, kernel[1]), c];
