@@ -1,5 +1,5 @@
 # Two commands from a fresh clone: `make demo` (to come) and `make test`.
-.PHONY: test check driver
+.PHONY: test check driver break
 CARGO ?= cargo
 
 # A Vulkan, Metal or DX12 adapter must answer. On Debian and Ubuntu without one this installs Mesa's software driver.
@@ -12,3 +12,7 @@ test: driver
 check:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
+
+# Breaks shaders line by line and asks whether the tests notice: `make break ARGS="pool --all"`.
+break: driver
+	python3 scripts/break-shaders.py $(ARGS)

@@ -1,9 +1,13 @@
-//! What every family owes: its files in every corner, Params that agree, shaders that validate.
+//! What every family owes: its files in every corner, Params that agree, kernels that every backend's
+//! compiler takes and that fit WebGPU's default limits.
 
-use anomem::gpu::{Kernel, layout_of, module_of};
-use anomem::ops::shaders;
+use crate::harness::{gpu, is_listed};
+use anomem::gpu::{Kernel, driver_module_of, layout_of, module_of};
+use anomem::ops::{kernels, shaders};
+use naga::back::{hlsl, msl, spv};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -44,6 +48,22 @@ fn every_shader_file_is_registered() {
     assert_eq!(registered, files);
 }
 
+/// What is not listed is not checked below. The harness refuses to run it; this finds a family whose
+/// tests go another way.
+#[test]
+fn families_that_restate_constants_list_them() {
+    for family in names("shaders", Path::is_dir).iter().filter(|f| *f != "common") {
+        let mut text =
+            std::fs::read_to_string(root().join(format!("src/ops/{family}.rs"))).unwrap();
+        for part in std::fs::read_dir(root().join("src/ops").join(family)).into_iter().flatten() {
+            text += &std::fs::read_to_string(part.unwrap().path()).unwrap();
+        }
+        let restates = text.contains("Kernel::with(");
+        let listed = kernels().iter().any(|k| k.shader.family == *family && !k.consts.is_empty());
+        assert_eq!(restates, listed, "{family}: RESTATED, and a line for it in ops::restated()");
+    }
+}
+
 #[test]
 fn params_agree_between_rust_and_wgsl() {
     for shader in shaders() {
@@ -55,25 +75,110 @@ fn params_agree_between_rust_and_wgsl() {
 }
 
 #[test]
-fn every_shader_translates_for_every_backend() {
+fn every_kernel_is_valid() {
+    for kernel in kernels() {
+        module_of(&kernel).unwrap();
+    }
+}
+
+#[test]
+fn entry_points_bindings_and_guards_are_as_agreed() {
     for shader in shaders() {
         let label = shader.label();
-        let (module, info) = module_of(&Kernel::new(shader)).unwrap();
-        assert_eq!(module.entry_points[0].name, shader.stem, "{label}: entry point");
-        let spirv = naga::back::spv::write_vec(&module, &info, &Default::default(), None);
-        assert!(!spirv.unwrap_or_else(|e| panic!("{label}: SPIR-V: {e}")).is_empty());
-        let msl = naga::back::msl::write_string(
-            &module,
-            &info,
-            &naga::back::msl::Options { fake_missing_bindings: true, ..Default::default() },
-            &Default::default(),
-        );
-        msl.unwrap_or_else(|e| panic!("{label}: MSL: {e}"));
-        let options = naga::back::hlsl::Options::default();
-        let pipeline = naga::back::hlsl::PipelineOptions::default();
-        let mut text = String::new();
-        naga::back::hlsl::Writer::new(&mut text, &options, &pipeline)
+        let (module, _) = module_of(&Kernel::new(shader)).unwrap();
+        let entries: Vec<&str> = module.entry_points.iter().map(|e| e.name.as_str()).collect();
+        assert_eq!(entries, [shader.stem], "{label}: one entry point, named as the file");
+        let mut bound: Vec<(u32, &str)> = module
+            .global_variables
+            .iter()
+            .filter_map(|(_, v)| Some((v.binding.as_ref()?.binding, v.name.as_deref()?)))
+            .collect();
+        bound.sort_unstable();
+        assert_eq!(bound.last().unwrap().1, "p", "{label}: Params come last and are `p`");
+        assert!(bound.len() <= 9, "{label}: WebGPU allows 8 storage buffers");
+        // The data flow to the guard may be long; that some `if` compares with something is what can
+        // be seen in the text.
+        let code: String = shader.source.lines().map(|l| l.split("//").next().unwrap()).collect();
+        assert!(code.contains("if ("), "{label}: no guard");
+        assert!(!code.contains("arrayLength"), "{label}: sizes come from Params");
+    }
+}
+
+#[test]
+fn every_kernel_fits_webgpus_default_limits() {
+    let limits = wgpu_default_limits();
+    for kernel in kernels() {
+        let (name, (module, _)) = (kernel.name(), module_of(&kernel).unwrap());
+        let size = module.entry_points[0].workgroup_size;
+        let invocations: u32 = size.iter().product();
+        assert!(invocations <= limits.0, "{name}: {size:?} invocations");
+        let memory: u32 = module
+            .global_variables
+            .iter()
+            .filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup)
+            .map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx()).next_multiple_of(16))
+            .sum();
+        assert!(memory <= limits.1, "{name}: {memory} bytes of workgroup memory");
+    }
+}
+
+/// Invocations per workgroup and bytes of workgroup memory.
+fn wgpu_default_limits() -> (u32, u32) {
+    (256, 16 << 10)
+}
+
+#[test]
+fn every_kernel_translates_for_every_backend() {
+    let spirv_options = spv::Options {
+        lang_version: (1, 3),
+        flags: spv::WriterFlags::empty(),
+        ..Default::default()
+    };
+    let msl_options =
+        msl::Options { fake_missing_bindings: true, lang_version: (2, 4), ..Default::default() };
+    let hlsl_options =
+        hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, ..Default::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    for kernel in kernels() {
+        let name = kernel.name();
+        let (module, info) = driver_module_of(&kernel).unwrap();
+        let words = spv::write_vec(&module, &info, &spirv_options, None)
+            .unwrap_or_else(|e| panic!("{name}: SPIR-V: {e}"));
+        let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+        files.push((name.clone(), folder.path().join(format!("{}.spv", files.len()))));
+        std::fs::write(&files.last().unwrap().1, bytes).unwrap();
+        msl::write_string(&module, &info, &msl_options, &Default::default())
+            .unwrap_or_else(|e| panic!("{name}: MSL: {e}"));
+        hlsl::Writer::new(&mut String::new(), &hlsl_options, &Default::default())
             .write(&module, &info, None)
-            .unwrap_or_else(|e| panic!("{label}: HLSL: {e}"));
+            .unwrap_or_else(|e| panic!("{name}: HLSL: {e}"));
+    }
+    for (name, file) in &files {
+        match Command::new("spirv-val").args(["--target-env", "vulkan1.1"]).arg(file).output() {
+            Ok(done) => {
+                let said = String::from_utf8_lossy(&done.stderr);
+                assert!(done.status.success(), "{name}: spirv-val: {said}");
+            }
+            Err(e) if std::env::var("CI").as_deref() == Ok("true") => panic!("spirv-val: {e}"),
+            Err(e) => return eprintln!("SKIPPED, no SPIR-V was validated: spirv-val: {e}"),
+        }
+    }
+    println!("{} kernels", files.len());
+}
+
+#[test]
+fn a_kernel_that_is_not_listed_is_noticed() {
+    let shader = kernels().last().unwrap().shader;
+    assert!(is_listed(&Kernel::new(shader)));
+    assert!(!is_listed(&Kernel::with(shader, &[("POWER", 3)])));
+}
+
+/// Each kernel is one that this adapter's driver takes as well, not only naga.
+#[test]
+fn every_kernel_compiles_on_this_adapter() {
+    let Some(gpu) = gpu(false) else { return };
+    for kernel in kernels() {
+        gpu.pipeline(&kernel).unwrap_or_else(|e| panic!("{}: {e}", kernel.name()));
     }
 }

@@ -1,7 +1,8 @@
 use anomem::autograd::{Element, Plan, PlanOptions, Tape, Value};
-use anomem::gpu::{Gpu, OpenOptions, Variant};
+use anomem::gpu::{Gpu, Kernel, OpenOptions, Variant};
 use anomem::tensor::{Store, VarId};
-use std::sync::OnceLock;
+use std::collections::HashSet;
+use std::sync::{LazyLock, OnceLock};
 
 /// The device of all tests: with the adapter's own limits, and with WebGPU's default limits.
 /// Absent: a loud skip, or a failure under `ANOMEM_GPU=require`.
@@ -37,6 +38,13 @@ pub fn variants(gpu: &Gpu) -> Vec<Variant> {
         _ => None,
     });
     list
+}
+
+/// Whether the contract tests see a kernel: those of the crate's shaders must be in `ops::kernels`.
+pub fn is_listed(kernel: &Kernel) -> bool {
+    static LISTED: LazyLock<HashSet<String>> =
+        LazyLock::new(|| anomem::ops::kernels().iter().map(Kernel::name).collect());
+    LISTED.contains(&kernel.name())
 }
 
 /// One input of a recorded operation.
@@ -115,6 +123,9 @@ pub fn run_case(
     }
     let options = PlanOptions { label: "test".into(), ..Default::default() };
     let plan = Plan::compile(gpu, &tape, &store, &options)?;
+    for kernel in plan.kernels() {
+        assert!(is_listed(kernel), "{} is not in its family's RESTATED", kernel.name());
+    }
     plan.poison(gpu)?;
     plan.run(gpu)?;
     Ok(Outcome {

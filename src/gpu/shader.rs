@@ -107,6 +107,23 @@ const COMMON: &[(&str, &str)] = &[
     ("subgroup_tile", include_str!("../../shaders/common/subgroup_tile.wgsl")),
 ];
 
+/// The text of a shader file: the one compiled in.
+#[cfg(not(feature = "live-shaders"))]
+#[expect(clippy::unnecessary_wraps, reason = "reading the file can fail")]
+fn file(_: &str, _: &str, compiled_in: &'static str) -> Result<Cow<'static, str>> {
+    Ok(Cow::Borrowed(compiled_in))
+}
+
+/// The text of a shader file: as it is now in the folder that `ANOMEM_SHADERS` names, if it does.
+#[cfg(feature = "live-shaders")]
+fn file(family: &str, stem: &str, compiled_in: &'static str) -> Result<Cow<'static, str>> {
+    let Some(folder) = std::env::var_os("ANOMEM_SHADERS") else {
+        return Ok(Cow::Borrowed(compiled_in));
+    };
+    let path = std::path::Path::new(&folder).join(family).join(stem).with_extension("wgsl");
+    std::fs::read_to_string(&path).map(Cow::Owned).map_err(|e| Error::file(path, e))
+}
+
 impl Shader {
     /// `family.stem`, the label of its pipelines and its name in profiles.
     pub fn label(&self) -> String {
@@ -123,15 +140,15 @@ impl Shader {
     pub fn text(&self, consts: &[(&str, u32)]) -> Result<String> {
         let mut out = String::new();
         let mut done = HashSet::new();
-        for line in self.source.lines() {
+        for line in file(self.family, self.stem, self.source)?.lines() {
             match line.trim().strip_prefix("#import ") {
-                Some(name) if done.insert(name.trim()) => {
+                Some(name) if done.insert(name.trim().to_string()) => {
                     let name = name.trim();
                     let text =
                         COMMON.iter().find(|(n, _)| *n == name).map(|(_, t)| *t).ok_or_else(
                             || Error::Internal(format!("{}: no common/{name}.wgsl", self.label())),
                         )?;
-                    out.push_str(text);
+                    out.push_str(&file("common", name, text)?);
                 }
                 Some(_) => {}
                 None => out.push_str(line),
@@ -154,6 +171,9 @@ impl Shader {
     }
 }
 
+/// A shader whose constants its family restates, and the values that each may take.
+pub type Restated = (&'static Shader, &'static [(&'static str, &'static [u32])]);
+
 /// A shader with its constants: what a pipeline is built from.
 #[derive(Debug, Clone)]
 pub struct Kernel {
@@ -171,7 +191,27 @@ impl Kernel {
 
     /// The shader with other constants.
     pub fn with(shader: &'static Shader, consts: &[(&'static str, u32)]) -> Self {
-        Self { shader, consts: Cow::Owned(consts.to_vec()) }
+        let mut consts = consts.to_vec();
+        consts.sort_unstable();
+        Self { shader, consts: Cow::Owned(consts) }
+    }
+
+    /// The shader with every combination of the values that its constants may take.
+    pub fn all_of((shader, consts): Restated) -> Vec<Self> {
+        let mut combinations: Vec<Vec<(&'static str, u32)>> = vec![Vec::new()];
+        for (name, values) in consts {
+            combinations = combinations
+                .iter()
+                .flat_map(|c| values.iter().map(|v| [c.as_slice(), &[(*name, *v)]].concat()))
+                .collect();
+        }
+        combinations.iter().map(|c| Self::with(shader, c)).collect()
+    }
+
+    /// `family.stem`, and the constants that differ from the file's: ` NAME=value`.
+    pub fn name(&self) -> String {
+        let consts: Vec<String> = self.consts.iter().map(|(n, v)| format!(" {n}={v}")).collect();
+        self.shader.label() + &consts.concat()
     }
 
     pub(super) fn key(&self) -> (usize, Cow<'static, [(&'static str, u32)]>) {
@@ -197,13 +237,28 @@ pub fn module_of(kernel: &Kernel) -> Result<(naga::Module, naga::valid::ModuleIn
     let text = kernel.shader.text(&kernel.consts)?;
     let fail = |message: String| Error::Internal(format!("shader {label}: {message}"));
     let module = naga::front::wgsl::parse_str(&text).map_err(|e| fail(e.emit_to_string(&text)))?;
-    let info = naga::valid::Validator::new(
-        naga::valid::ValidationFlags::all(),
-        naga::valid::Capabilities::SUBGROUP | naga::valid::Capabilities::SHADER_FLOAT16,
-    )
-    .validate(&module)
-    .map_err(|e| fail(e.emit_to_string(&text)))?;
+    let info = validate(&module).map_err(|e| fail(e.emit_to_string(&text)))?;
     Ok((module, info))
+}
+
+/// The module of a kernel as the driver gets it.
+///
+/// # Errors
+/// As [`module_of`].
+pub fn driver_module_of(kernel: &Kernel) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
+    let (mut module, _) = module_of(kernel)?;
+    make_writable(&mut module);
+    let info = validate(&module)
+        .map_err(|e| Error::Internal(format!("shader {}: {}", kernel.name(), e.into_inner())))?;
+    Ok((module, info))
+}
+
+fn validate(
+    module: &naga::Module,
+) -> Result<naga::valid::ModuleInfo, naga::WithSpan<naga::valid::ValidationError>> {
+    let capabilities =
+        naga::valid::Capabilities::SUBGROUP | naga::valid::Capabilities::SHADER_FLOAT16;
+    naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities).validate(module)
 }
 
 /// Bindings of a module in order, checked: group 0, numbered from 0 without a gap, storage first,

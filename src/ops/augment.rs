@@ -8,7 +8,7 @@
 
 use super::groups_for;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Shader, Variant, params, shader};
+use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
 use crate::{Error, Result};
 
 params! {
@@ -74,6 +74,23 @@ static STATISTICS: Shader = shader!("augment", "statistics", StatisticsParams);
 /// The family's shaders.
 pub const SHADERS: &[&Shader] =
     &[&DRAW, &VIEWS, &GREY_ROWS, &GREY_MEANS, &BLUR, &PLAIN, &STATISTICS_ROWS, &STATISTICS];
+
+/// The constants that the family restates, with every value.
+pub const RESTATED: &[Restated] = &[
+    (
+        &VIEWS,
+        &[
+            ("CHANNELS", &[1, 3]),
+            ("STANDARDISE", &[0, 1]),
+            ("CONTRAST", &[0, 1]),
+            ("NOISE", &[0, 1]),
+            ("BLURRED", &[0, 1]),
+        ],
+    ),
+    (&GREY_ROWS, &[("CHANNELS", &[1, 3]), ("STANDARDISE", &[0, 1])]),
+    (&PLAIN, &[("CHANNELS", &[1, 3]), ("STANDARDISE", &[0, 1])]),
+    (&BLUR, &[("CHANNELS", &[1, 3]), ("ALONG_COLUMNS", &[0, 1]), ("NOISE", &[0, 1])]),
+];
 
 /// Values per row of draws.
 pub const DRAW_LEN: usize = 16;

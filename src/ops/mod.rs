@@ -23,7 +23,7 @@ pub mod variance;
 pub mod hopfield;
 
 use crate::autograd::Dispatch;
-use crate::gpu::{Kernel, Shader, Variant, params};
+use crate::gpu::{Kernel, Restated, Shader, Variant, params};
 
 params! {
     /// Params of an elementwise kernel; the length counts elements, or vectors of four.
@@ -102,4 +102,21 @@ pub fn shaders() -> Vec<&'static Shader> {
         hopfield::SHADERS,
     ]
     .concat()
+}
+
+/// The shaders whose constants a family restates, with the values used.
+fn restated() -> Vec<Restated> {
+    [
+        augment::RESTATED, //
+        batch_norm::RESTATED,
+        nt_xent::RESTATED,
+        reduce::RESTATED,
+    ]
+    .concat()
+}
+
+/// Every kernel: each shader as its file says, then with the constants that its family restates.
+pub fn kernels() -> Vec<Kernel> {
+    let as_files_say = shaders().into_iter().map(Kernel::new);
+    as_files_say.chain(restated().into_iter().flat_map(Kernel::all_of)).collect()
 }

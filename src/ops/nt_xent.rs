@@ -7,7 +7,7 @@
 
 use super::groups_for;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Shader, Variant, params, shader};
+use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
 use crate::{Error, Result};
 
 static FORWARD: Shader = shader!("nt_xent", "forward", NtXent);
@@ -32,6 +32,9 @@ pub const SHADERS: &[&Shader] = &[
     &BACKWARD_SUBGROUP,
     &MEAN,
 ];
+
+/// The constants that the family restates, with every value.
+pub const RESTATED: &[Restated] = &[(&MEAN, &[("REDUCE_SIZE", &[256])])];
 
 params! {
     /// Params of every kernel but the mean.

@@ -4,7 +4,7 @@
 use super::{Elementwise, groups_for};
 use crate::Result;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Shader, params, shader};
+use crate::gpu::{Kernel, Restated, Shader, params, shader};
 
 params! {
     /// Params of a first stage; lengths count loads: elements, or vectors of four.
@@ -24,6 +24,13 @@ static SUM_OF_SQUARES_BACKWARD: Shader = shader!("reduce", "sum_of_squares_backw
 /// The family's shaders.
 pub const SHADERS: &[&Shader] =
     &[&PARTIAL, &PARTIAL_VEC4, &FINISH, &SUM_BACKWARD, &SUM_OF_SQUARES_BACKWARD];
+
+/// The constants that the family restates, with every value.
+pub const RESTATED: &[Restated] = &[
+    (&FINISH, &[("REDUCE_SIZE", &[FINISH_LANES])]),
+    (&PARTIAL, &[("POWER", &[1, 2])]),
+    (&PARTIAL_VEC4, &[("POWER", &[1, 2])]),
+];
 
 /// Invocations per workgroup of a first stage; each writes one partial.
 const LANES: usize = 64;
