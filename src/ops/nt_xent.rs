@@ -5,7 +5,7 @@
 //! with the features outermost, padded with zeros: both factors of the Gram matrix in the order in
 //! which a tile of it consumes them.
 
-use super::{WG, groups_for};
+use super::groups_for;
 use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Shader, Variant, params, shader};
 use crate::{Error, Result};
@@ -35,7 +35,7 @@ pub const SHADERS: &[&Shader] = &[
 
 params! {
     /// Params of every kernel but the mean.
-    struct NtXent {
+    pub struct NtXent {
         pairs: u32,
         features: u32,
         padded_features: u32,
@@ -51,7 +51,7 @@ params! {
 
 params! {
     /// Params of the mean over the anchors.
-    struct Mean { rows: u32, pairs: u32, has_valid: u32 }
+    pub struct Mean { rows: u32, pairs: u32, has_valid: u32 }
 }
 
 /// Rows of a packed tile.
