@@ -99,12 +99,12 @@ fn check(gpu: &Gpu, variant: Variant, case: &Case, want: &Want) -> (f64, f64) {
     .unwrap();
     let name = format!("{variant:?} {case:?}");
     assert!(outcome.grads.iter().flatten().all(|x| x.is_finite()), "{name}");
-    // Roundings on the way to a row's loss, and the sum over rows by 256 invocations.
-    let depth = 4.0 + (2.0 * n as f64 / 256.0).sqrt();
+    // The magnitudes have the roundings of a row in them; 256 invocations sum the rows.
+    let depth = 1.0 + (2.0 * n as f64 / 256.0).sqrt() / 4.0;
     let loss = close(&format!("{name} loss"), &outcome.outputs[0], &want.loss, depth);
     let of_row = |r: &usize| outcome.grads[r / n][r % n * d..(r % n + 1) * d].to_vec();
     let got: Vec<f32> = want.rows.iter().flat_map(of_row).collect();
-    let grad = close(&format!("{name} gradient"), &got, &want.grad, 4.0);
+    let grad = close(&format!("{name} gradient"), &got, &want.grad, 1.0);
     (loss.unwrap(), grad.unwrap())
 }
 
@@ -206,6 +206,20 @@ fn the_similarity_matrix_need_not_fit_a_binding() {
 }
 
 #[test]
+fn columns_are_shared_among_launches() {
+    let Some(gpu) = gpu(false) else { return };
+    // Five tiles of columns: two launches of the tiled kernels forward, five of the others.
+    let case = Case::new(150, 1, 2048, Negatives::Joint);
+    let want = want(&case, None);
+    for variant in variants(gpu).into_iter().filter(|v| *v != Variant::Simple) {
+        let (loss, grad) = check(gpu, variant, &case, &want);
+        println!("{variant:?} 150 x 1 x 2048: worst {loss:.3}, {grad:.3} of the allowance");
+    }
+    // More features than the packed kernels can go through.
+    check_all(&Case::new(2, 1, 10_000, Negatives::Joint));
+}
+
+#[test]
 fn a_second_run_gives_the_same_bits() {
     let Some(gpu) = gpu(false) else { return };
     let case = Case::new(10, 9, 20, Negatives::Joint);
@@ -249,6 +263,8 @@ fn what_does_not_fit_is_an_error_that_names_it() {
     assert_eq!(e, "nt_xent: a [6, 3]: rows are no multiple of 4 positions");
     let e = record(&[6, 3], &[6, 3], &[6], 1, 0.0);
     assert_eq!(e, "nt_xent: tau 0: expected more than 0");
+    let e = record(&[2, 16_385], &[2, 16_385], &[2], 1, 0.1);
+    assert!(e.contains("nt_xent: a [2, 16385]: more than") && e.contains("16384 features"), "{e}");
     assert!(record(&[0, 3], &[0, 3], &[1], 1, 0.1).contains("at least 1"));
 }
 
@@ -321,8 +337,10 @@ fn speed() {
             for ((tape, _), (what, flops)) in
                 tapes.iter().zip([("forward", products), ("both", 3.0 * products)])
             {
-                // The plain kernels would take minutes there.
-                if variant == Variant::Simple && flops > 2e10 {
+                // On a software driver the slower kernels would take minutes there.
+                let slow = gpu.report().class == anomem::gpu::AdapterClass::Software
+                    && !matches!(variant, Variant::Subgroup { .. });
+                if slow && flops > 1e10 {
                     continue;
                 }
                 let options = PlanOptions { label: "speed".into(), ..Default::default() };
