@@ -10,6 +10,7 @@ pub mod cosine;
 pub mod deviation;
 pub mod finite;
 pub mod gather;
+pub mod hopfield;
 pub mod matmul;
 pub mod nearest;
 pub mod normalize;
@@ -20,7 +21,6 @@ pub mod reduce;
 pub mod resize;
 pub mod softmax;
 pub mod variance;
-pub mod hopfield;
 
 /// What a reference computes: the value, and per element the sum of the magnitudes of its terms,
 /// from which the tolerance is earned.

@@ -10,6 +10,7 @@ pub mod cosine;
 pub mod deviation;
 pub mod finite;
 pub mod gather;
+pub mod hopfield;
 pub mod matmul;
 pub mod nearest;
 pub mod normalize;
@@ -20,10 +21,9 @@ pub mod reduce;
 pub mod resize;
 pub mod softmax;
 pub mod variance;
-pub mod hopfield;
 
 use crate::autograd::Dispatch;
-use crate::gpu::{Kernel, Restated, Shader, Variant, params};
+use crate::gpu::{Kernel, Shader, Variant, params};
 
 params! {
     /// Params of an elementwise kernel; the length counts elements, or vectors of four.
@@ -89,6 +89,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         deviation::SHADERS,
         finite::SHADERS,
         gather::SHADERS,
+        hopfield::SHADERS,
         matmul::SHADERS,
         nearest::SHADERS,
         normalize::SHADERS,
@@ -99,7 +100,6 @@ pub fn shaders() -> Vec<&'static Shader> {
         resize::SHADERS,
         softmax::SHADERS,
         variance::SHADERS,
-        hopfield::SHADERS,
     ]
     .concat()
 }
