@@ -226,3 +226,23 @@ fn wrong_shapes_are_errors_that_name_them() {
     assert!(fails([3, 5], [4, 5], 1, 1, f32::NAN).contains("tolerance NaN"));
     assert!(fails([0, 5], [4, 5], 1, 1, 0.0).contains("at least 1"));
 }
+
+#[test]
+fn usage_is_marked_and_stays() {
+    let Some(gpu) = gpu(false) else { return };
+    for (rows, slots) in [(1, 1), (63, 7), (65, 130)] {
+        let slot: Vec<u32> = (0..rows).map(|r| (r * 5 % slots) as u32).collect();
+        let before: Vec<u32> = (0..slots).map(|m| u32::from(m % 3 == 2)).collect();
+        let inputs = [Input::Integers(&[rows], &slot), Input::Integers(&[slots], &before)];
+        let outcome = run_case(gpu, Variant::Simple, &inputs, &[], |t, v| {
+            anomem::ops::hopfield::mark_used(t, v[0], v[1])?;
+            Ok(Vec::new())
+        })
+        .unwrap();
+        let after: Vec<u32> = outcome.inputs[1].iter().map(|v| v.to_bits()).collect();
+        let want: Vec<u32> = (0..slots as u32)
+            .map(|m| u32::from(m % 3 == 2 || slot.contains(&m)))
+            .collect();
+        assert_eq!(after, want);
+    }
+}

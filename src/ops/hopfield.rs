@@ -13,11 +13,19 @@ params! {
     pub struct Report { rows: u32, record: u32 }
 }
 
+params! {
+    /// Params of `usage`.
+    pub struct Usage { rows: u32, slots: u32 }
+}
+
 static REPORT: Shader = shader!("hopfield", "report", Report);
+
+static USAGE: Shader = shader!("hopfield", "usage", Usage);
 
 /// The family's shaders.
 pub const SHADERS: &[&Shader] = &[
     &REPORT,
+    &USAGE,
     &simple::TO_SLOTS,
     &simple::TO_FEATURES,
     &simple::WEIGH,
@@ -132,4 +140,15 @@ fn report(tape: &mut Tape, rows: usize, retrieved: Value, record: Value) -> Resu
     let launch = Dispatch::new(Kernel::new(&REPORT), &params, groups_for(rows));
     tape.dispatch(launch.read(record).write(slot).write(entropy).write(steps));
     Ok(Retrieval { retrieved, slot, entropy, steps })
+}
+
+/// Sets `used` u32 `[M]`, a variable, to 1 at every slot of `slot` u32 `[R]`; the rest stays.
+///
+/// # Errors
+/// None beyond the tape's own.
+pub fn mark_used(tape: &mut Tape, slot: Value, used: Value) -> Result<()> {
+    let params = Usage { rows: tape.len(slot) as u32, slots: tape.len(used) as u32 };
+    let launch = Dispatch::new(Kernel::new(&USAGE), &params, groups_for(tape.len(slot)));
+    tape.dispatch(launch.read(slot).write(used));
+    Ok(())
 }

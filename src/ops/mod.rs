@@ -23,7 +23,7 @@ pub mod softmax;
 pub mod variance;
 
 use crate::autograd::Dispatch;
-use crate::gpu::{Kernel, Shader, Variant, params};
+use crate::gpu::{Kernel, Restated, Shader, Variant, params};
 
 params! {
     /// Params of an elementwise kernel; the length counts elements, or vectors of four.
