@@ -15,6 +15,9 @@ const SHAPES: &[[usize; 2]] = &[
     [31, 63],
     [32, 64],
     [33, 65],
+    [3, 84],
+    [65, 4],
+    [6, 44],
     [2047, 3],
     [2048, 2],
     [2049, 5],
@@ -69,6 +72,7 @@ fn matches_the_reference() {
 fn more_elements_than_one_dispatch_dimension() {
     let Some(gpu) = gpu(true) else { return };
     assert!(check(gpu, [2049, 2047], 3), "choose another seed");
+    assert!(check(gpu, [65_540, 256], 3), "choose another seed");
 }
 
 /// More columns than one dispatch dimension holds, each of two rows and far from the target.
