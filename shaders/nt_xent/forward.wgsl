@@ -2,8 +2,8 @@
 // of s = <z_i, z_j> / tau, and its loss lse - s_pair. Rows 0..pairs are a, the rest b.
 // Others of row i: rows j = i mod groups (positions when contrasted per position, else 1) that are
 // kept and of another image (image_rows rows of a group each), or i's pair.
-// A launch takes the columns begin..end of a group and goes on from the lse and -s_pair that the one
-// before left. One invocation per row. Saved for backward: lse. Reference and tests: kernels-tests/nt_xent.rs.
+// A launch takes the columns begin..end of a group and goes on from the lse that the one before left.
+// One invocation per row. Saved for backward: lse. Reference and tests: kernels-tests/nt_xent.rs.
 #import grid
 
 const WG: u32 = 64u;
