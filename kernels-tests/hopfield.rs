@@ -1,6 +1,6 @@
 use crate::harness::{Input, Outcome, close, fill, gpu, run_case, variants, wide};
 use crate::reference::hopfield::{self as reference, Setting};
-use anomem::gpu::{Gpu, Variant};
+use anomem::gpu::{AdapterClass, Gpu, Variant};
 use anomem::ops::hopfield::{HopfieldOptions, hopfield};
 use proptest::prelude::*;
 
@@ -70,28 +70,26 @@ impl Case {
         let want = reference::retrieve(&query, &patterns, self.features, o);
         let name = format!("{} {variant:?}", self.name());
         assert!(want.stop_margin > 1e-4, "{name}: number of steps on the edge, choose other data");
-        // Sums of D and of M terms; their roundings partly cancel.
-        let depth = ((self.features + self.slots) as f64).sqrt();
+        // Sums of D and of M terms, for the patterns' gradient of one per query and step; their roundings
+        // partly cancel.
+        let terms = (self.features + self.slots) as f64;
+        let [depth, depth_patterns] =
+            [terms, terms + (self.rows * self.steps) as f64].map(f64::sqrt);
         let got = self.run(gpu, variant, [true; 2]);
-        let mut worst =
-            close(&format!("{name}: retrieved"), &got.outputs[0], &want.retrieved, depth)
-                .unwrap()
-                .max(
-                    close(&format!("{name}: entropy"), &got.outputs[2], &want.entropy, depth)
-                        .unwrap(),
-                );
+        let close = |what: &str, got: &[f32], want, depth| {
+            let worst = close(&format!("{name}: {what}"), got, want, depth).unwrap();
+            println!("hopfield {name}: {what}: worst {worst:.3} of the allowance");
+        };
+        close("retrieved", &got.outputs[0], &want.retrieved, depth);
+        close("entropy", &got.outputs[2], &want.entropy, depth);
         let whole = |v: &[f32]| v.iter().map(|v| v.to_bits() as usize).collect::<Vec<_>>();
         assert_eq!(whole(&got.outputs[3]), want.steps, "{name}: steps");
         if want.slot_margin > 1e-5 {
             assert_eq!(whole(&got.outputs[1]), want.slot, "{name}: slot");
         }
         let grads = reference::backward(&query, &patterns, self.features, &seed, o);
-        for (what, got, want) in
-            [("query", &got.grads[0], &grads.query), ("patterns", &got.grads[1], &grads.patterns)]
-        {
-            worst = worst.max(close(&format!("{name}: grad {what}"), got, want, depth).unwrap());
-        }
-        println!("hopfield {name}: worst {worst:.3} of the allowance");
+        close("grad_query", &got.grads[0], &grads.query, depth);
+        close("grad_patterns", &got.grads[1], &grads.patterns, depth_patterns);
     }
 }
 
@@ -159,7 +157,11 @@ fn a_long_retrieval_is_split_over_dispatches() {
     for variant in variants(gpu) {
         Case::new([2200, 3, 2], 2, 2.0).check(gpu, variant);
         Case { tolerance: 1e-4, ..Case::new([1100, 3, 2], 16, 1.0) }.check(gpu, variant);
-        Case { renormalise: true, ..Case::new([3, 5, 2000], 9, 0.5) }.check(gpu, variant);
+        // The tiled kernels are for GPUs, which have no such bound, and are not split.
+        let bounded = gpu.report().class == AdapterClass::Software;
+        if variant != Variant::Tiled || !bounded {
+            Case { renormalise: true, ..Case::new([3, 5, 2000], 9, 0.5) }.check(gpu, variant);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Modern Hopfield retrieval, xi <- softmax(beta xi W^T) W (Ramsauer et al. 2021, eq. 5), iterated, and the
 //! gradient through the unrolled steps. `mag` follows the rounding errors through every step to first
-//! order: it is the error in units of one rounding.
+//! order, added as independent ones (root of squares): the worst case would allow a hundred times what
+//! happens, and hide faults. A sum adds its value and the root of its squared terms for its own roundings.
 
 use super::Out;
 
@@ -47,32 +48,40 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-fn abs(a: &[f64]) -> Vec<f64> {
-    a.iter().map(|a| a.abs()).collect()
+fn root(squares: impl Iterator<Item = f64>) -> f64 {
+    squares.sum::<f64>().sqrt()
 }
 
-/// |a| + b, the terms and errors that a sum carries on.
-fn plus_abs((a, error): &Pair) -> Vec<f64> {
-    a.iter().zip(error).map(|(a, e)| a.abs() + e).collect()
+/// Error of a sum of products with exact factors: of its terms, of the terms' errors, of the total.
+fn of_sum(a: &Pair, b: &[f64]) -> f64 {
+    let terms = a.0.iter().zip(&a.1).zip(b).map(|((a, e), b)| (a * a + e * e) * b * b);
+    root(terms) + dot(&a.0, b).abs()
+}
+
+/// Error of a sum of products where both factors have one.
+fn of_product(a: &Pair, b: &Pair) -> f64 {
+    let terms = (0..a.0.len()).map(|i| {
+        let (a, ea, b, eb) = (a.0[i], a.1[i], b.0[i], b.1[i]);
+        (a * b).powi(2) + (ea * b).powi(2) + (a * eb).powi(2)
+    });
+    root(terms) + dot(&a.0, &b.0).abs()
 }
 
 fn softmax_step(input: &Pair, patterns: &[Vec<f64>], o: Setting) -> Step {
     let scores: Vec<f64> = patterns.iter().map(|w| o.beta * dot(&input.0, w)).collect();
-    let errors: Vec<f64> =
-        patterns.iter().map(|w| o.beta * dot(&plus_abs(input), &abs(w))).collect();
+    let errors: Vec<f64> = patterns.iter().map(|w| o.beta * of_sum(input, w)).collect();
     let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let total: f64 = scores.iter().map(|s| (s - top).exp()).sum();
     let weights: Vec<f64> = scores.iter().map(|s| (s - top).exp() / total).collect();
-    let common = dot(&weights, &errors);
+    let common = root(weights.iter().zip(&errors).map(|(p, e)| (p * e).powi(2)));
     // WGSL: exp(x) may be off by 3 + 2 |x| units in the last place.
     let errors: Vec<f64> = (0..scores.len())
         .map(|m| weights[m] * (errors[m] + common + 4.0 + 2.0 * (top - scores[m])))
         .collect();
     let weights = (weights, errors);
-    let mixed = |p: &[f64], of: &dyn Fn(f64) -> f64| -> Vec<f64> {
-        (0..input.0.len()).map(|d| (0..p.len()).map(|m| p[m] * of(patterns[m][d])).sum()).collect()
-    };
-    let sum = (mixed(&weights.0, &|w| w), mixed(&plus_abs(&weights), &f64::abs));
+    let column = |d: usize| patterns.iter().map(|w| w[d]).collect::<Vec<f64>>();
+    let mixed = |of: &dyn Fn(&[f64]) -> f64| (0..input.0.len()).map(|d| of(&column(d))).collect();
+    let sum = (mixed(&|w| dot(&weights.0, w)), mixed(&|w| of_sum(&weights, w)));
     let output = if o.renormalise { unit(&sum) } else { sum.clone() };
     let change = input.0.iter().zip(&output.0).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     Step { input: input.clone(), weights, sum, output, change }
@@ -81,7 +90,7 @@ fn softmax_step(input: &Pair, patterns: &[Vec<f64>], o: Setting) -> Step {
 /// x / max(|x|, 1e-12).
 fn unit(x: &Pair) -> Pair {
     let norm = dot(&x.0, &x.0).sqrt().max(1e-12);
-    let of_norm = dot(&abs(&x.0), &x.1) / norm / norm;
+    let of_norm = of_product(x, x) / norm / norm;
     let value: Vec<f64> = x.0.iter().map(|x| x / norm).collect();
     let error =
         (0..value.len()).map(|d| x.1[d] / norm + value[d].abs() * (of_norm + 2.0)).collect();
@@ -126,11 +135,12 @@ pub fn retrieve(query: &[f64], patterns: &[f64], features: usize, o: Setting) ->
         }
         let last = &steps[steps.len() - 1];
         r.retrieved.value.extend(&last.output.0);
-        r.retrieved.mag.extend(plus_abs(&last.output));
+        r.retrieved.mag.extend(&last.output.1);
         let (p, e) = &last.weights;
         let surprise = |p: f64| if p > 0.0 { -p.ln() } else { 0.0 };
         r.entropy.value.push(scale * p.iter().map(|p| p * surprise(*p)).sum::<f64>());
-        let mag = p.iter().zip(e).map(|(p, e)| (p + e) * (surprise(*p) + 1.0)).sum::<f64>();
+        let surprises = p.iter().map(|p| surprise(*p) + 1.0).collect::<Vec<f64>>();
+        let mag = of_sum(&(p.clone(), e.clone()), &surprises);
         r.entropy.mag.push(scale * mag);
         let mut order: Vec<usize> = (0..p.len()).collect();
         order.sort_by(|a, b| p[*b].total_cmp(&p[*a]));
@@ -161,26 +171,30 @@ pub fn backward(
             }
             g = step_backward(step, &patterns, &g, o.beta, &mut of_patterns);
         }
-        of_query.mag.extend(plus_abs(&g));
+        of_query.mag.extend(g.1);
         of_query.value.extend(g.0);
+    }
+    for (mag, value) in of_patterns.mag.iter_mut().zip(&of_patterns.value) {
+        *mag = mag.sqrt() + value.abs();
     }
     Grads { query: of_query, patterns: of_patterns }
 }
 
 fn unit_backward(sum: &Pair, unit: &Pair, g: &Pair) -> Pair {
     let norm = dot(&sum.0, &sum.0).sqrt().max(1e-12);
-    let relative = dot(&abs(&sum.0), &sum.1) / norm / norm;
-    let (along, along_mag) = (dot(&unit.0, &g.0), dot(&plus_abs(unit), &plus_abs(g)));
+    let relative = of_product(sum, sum) / norm / norm;
+    let (along, along_error) = (dot(&unit.0, &g.0), of_product(unit, g));
     let value: Vec<f64> = g.0.iter().zip(&unit.0).map(|(g, n)| (g - n * along) / norm).collect();
     let error = (0..value.len())
         .map(|d| {
-            let terms = g.0[d].abs() + g.1[d] + (unit.0[d].abs() + unit.1[d]) * along_mag;
-            terms / norm + relative * value[d].abs()
+            let terms = [g.0[d], g.1[d], unit.0[d] * along_error, unit.1[d] * along];
+            root(terms.iter().map(|t| t * t)) / norm + relative * value[d].abs()
         })
         .collect();
     (value, error)
 }
 
+/// dL/d(input) from dL/d(sum). Adds to the patterns' gradient; its errors as squares.
 fn step_backward(
     step: &Step,
     patterns: &[Vec<f64>],
@@ -190,28 +204,28 @@ fn step_backward(
 ) -> Pair {
     let features = g.0.len();
     let (p, p_error) = &step.weights;
-    let of_weights: Vec<f64> = patterns.iter().map(|w| dot(&g.0, w)).collect();
-    let of_weights_error: Vec<f64> = patterns.iter().map(|w| dot(&plus_abs(g), &abs(w))).collect();
-    let mean = dot(p, &of_weights);
-    let mean_error = dot(p, &of_weights_error) + dot(&plus_abs(&step.weights), &abs(&of_weights));
-    let mut of_scores: Pair = (Vec::new(), Vec::new());
-    for m in 0..p.len() {
-        of_scores.0.push(beta * p[m] * (of_weights[m] - mean));
-        let terms = of_weights_error[m] + mean_error + of_weights[m].abs() + mean.abs();
-        of_scores.1.push(beta * (p[m] * terms + p_error[m] * (of_weights[m] - mean).abs()));
-    }
-    let (terms_g, terms_s, terms_x) = (plus_abs(g), plus_abs(&of_scores), plus_abs(&step.input));
-    let mut next = (vec![0.0; features], vec![0.0; features]);
+    let of_weights: Pair = patterns.iter().map(|w| (dot(&g.0, w), of_sum(g, w))).unzip();
+    let mean = dot(p, &of_weights.0);
+    let mean_error = of_product(&step.weights, &of_weights);
+    let of_scores: Pair = (0..p.len())
+        .map(|m| {
+            let apart = of_weights.0[m] - mean;
+            let terms =
+                [p[m] * of_weights.1[m], p[m] * mean_error, p_error[m] * apart, p[m] * apart];
+            (beta * p[m] * apart, beta * root(terms.iter().map(|t| t * t)))
+        })
+        .unzip();
     for m in 0..p.len() {
         for d in 0..features {
-            next.0[d] += of_scores.0[m] * patterns[m][d];
-            next.1[d] += terms_s[m] * patterns[m][d].abs();
-            of_patterns.value[m * features + d] += p[m] * g.0[d] + of_scores.0[m] * step.input.0[d];
-            of_patterns.mag[m * features + d] +=
-                (p[m] + p_error[m]) * terms_g[d] + terms_s[m] * terms_x[d];
+            let ((w, ew), (h, eh)) = ((p[m], p_error[m]), (of_scores.0[m], of_scores.1[m]));
+            let ((g, eg), (x, ex)) = ((g.0[d], g.1[d]), (step.input.0[d], step.input.1[d]));
+            let terms = [w * g, ew * g, w * eg, h * x, eh * x, h * ex];
+            of_patterns.value[m * features + d] += w * g + h * x;
+            of_patterns.mag[m * features + d] += terms.iter().map(|t| t * t).sum::<f64>();
         }
     }
-    next
+    let column = |d: usize| patterns.iter().map(|w| w[d]).collect::<Vec<f64>>();
+    (0..features).map(|d| (dot(&of_scores.0, &column(d)), of_sum(&of_scores, &column(d)))).unzip()
 }
 
 #[test]

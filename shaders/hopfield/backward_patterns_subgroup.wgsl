@@ -22,6 +22,7 @@ struct Params {
     renormalise: u32,     // not used here
     record: u32,          // not used here
     accumulate: u32,      // 1: add to what is there
+    splits: u32,          // not used here
 }
 
 // [T, blocks, 2 Mp + 2 Dp, 2]: columns of p, h, g, x, each 8 queries.

@@ -29,6 +29,7 @@ struct Params {
     renormalise: u32,     // 1: every iterate had unit length
     record: u32,          // words per row of record
     accumulate: u32,      // not used here
+    splits: u32,          // not used here
 }
 
 @group(0) @binding(0) var<storage, read> grad_retrieved: array<f32>; // [R, D]

@@ -38,6 +38,10 @@ pub const SHADERS: &[&Shader] = &[
     &blocked::FORWARD_SUBGROUP,
     &blocked::BACKWARD_SUBGROUP,
     &blocked::BACKWARD_PATTERNS_SUBGROUP,
+    &blocked::FORWARD_TILED,
+    &blocked::BACKWARD_TILED,
+    &blocked::BACKWARD_PATTERNS_TILED,
+    &blocked::SUM_SPLITS,
 ];
 
 /// Words of a record before the lengths: slot, steps, entropy, stopped.
