@@ -62,11 +62,11 @@ macro_rules! params {
         #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
         $vis struct $name { $(
             #[doc = concat!("The shader's `", stringify!($field), "`.")]
-            pub $field: $ty
+            $vis $field: $ty
         ),+ }
         impl $name {
             /// Names, types and offsets, compared with the shader's struct by a contract test.
-            pub const FIELDS: &'static [$crate::gpu::Field] = &[$($crate::gpu::Field {
+            $vis const FIELDS: &'static [$crate::gpu::Field] = &[$($crate::gpu::Field {
                 name: stringify!($field),
                 scalar: <$ty as $crate::gpu::AsScalar>::SCALAR,
                 offset: std::mem::offset_of!($name, $field),
@@ -128,6 +128,11 @@ impl Shader {
     /// `family.stem`, the label of its pipelines and its name in profiles.
     pub fn label(&self) -> String {
         format!("{}.{}", self.family, self.stem)
+    }
+
+    /// Whether the file imports `common/name.wgsl`.
+    pub fn imports(&self, name: &str) -> bool {
+        self.source.lines().any(|l| l.trim().strip_prefix("#import ").is_some_and(|n| n == name))
     }
 
     /// The text with imports resolved and constants restated.

@@ -4,7 +4,7 @@
 use super::{Sizes, groups_for};
 use crate::Result;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Shader, Variant, params, shader};
+use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
 
 params! {
     /// A product with one row per pixel.
@@ -43,6 +43,12 @@ static PAD_CHANNELS: Shader = shader!("conv2d", "pad_channels", Padding);
 
 pub(super) const SHADERS: &[&Shader] =
     &[&IMPLICIT_GEMM_SUBGROUP, &WEIGHT_GEMM_SUBGROUP, &SUM_PARTIALS, &PAD_CHANNELS];
+
+/// The constants that are restated, with every value.
+pub(super) const RESTATED: &[Restated] = &[
+    (&IMPLICIT_GEMM_SUBGROUP, &[("LANES", &[4, 8]), ("QUADS", &[4, 8]), ("BY_COLUMN", &[0, 1])]),
+    (&WEIGHT_GEMM_SUBGROUP, &[("LANES", &[4, 8]), ("QUADS", &[4, 8])]),
+];
 
 /// Which kernels; a subset of the adapter's variants.
 #[derive(Debug, Clone, Copy)]
