@@ -1,6 +1,6 @@
-use crate::harness::{Input, close, fill, gpu, run, run_case, variants, wide};
+use crate::harness::{Input, Outcome, close, fill, gpu, run, run_case, variants, wide};
 use crate::reference::cosine as reference;
-use anomem::gpu::{Gpu, Variant};
+use anomem::gpu::{AdapterClass, Gpu, Variant};
 use anomem::ops::cosine::cosine;
 use proptest::prelude::*;
 
@@ -37,14 +37,14 @@ fn check(gpu: &Gpu, variant: Variant, size: [usize; 3], a: &[f32], b: &[f32]) {
     let g = fill(r * s, 7);
     let inputs = [Input::Trainable(&[r, dims], a), Input::Trainable(&[s, dims], b)];
     let record = |t: &mut _, v: &[_]| Ok(vec![cosine(t, v[0], v[1])?]);
-    let outcome = run_case(gpu, variant, &inputs, &[&g], record).unwrap();
+    let Outcome { outputs, grads, .. } = run_case(gpu, variant, &inputs, &[&g], record).unwrap();
     let (a, b, g) = (wide(a), wide(b), wide(&g));
     let want = reference::forward(&a, &b, dims);
-    let y = close("y", &outcome.outputs[0], &want, depth(dims)).unwrap();
+    let y = close("y", &outputs[0], &want, depth(dims)).unwrap();
     let want = reference::backward_a(&a, &b, &g, dims);
-    let of_a = close("grad_a", &outcome.grads[0], &want, depth(dims) + depth(s)).unwrap();
+    let of_a = close("grad_a", &grads[0], &want, depth(dims) + depth(s)).unwrap();
     let want = reference::backward_b(&a, &b, &g, dims);
-    let of_b = close("grad_b", &outcome.grads[1], &want, depth(dims) + depth(r)).unwrap();
+    let of_b = close("grad_b", &grads[1], &want, depth(dims) + depth(r)).unwrap();
     println!("cosine {size:?} {variant:?}: worst {y:.3}, {of_a:.3}, {of_b:.3} of the allowance");
 }
 
@@ -81,7 +81,10 @@ fn more_pairs_than_one_dispatch_dimension() {
     let Some(gpu) = gpu(true) else { return };
     let (r, s) = (2050, 2049);
     check(gpu, Variant::Simple, [r, s, 1], &rows(r, 1, 1), &rows(s, 1, 2));
-    // One row of tiles: 65,536 of them.
+    // One row of 65,536 tiles: half a minute on a software driver.
+    if gpu.report().class == AdapterClass::Software {
+        return;
+    }
     let s = 65_536 * 64;
     let (a, b) = (fill(2, 1), fill(2 * s, 2));
     let inputs = [Input::Constant(&[1, 2], &a), Input::Constant(&[s, 2], &b)];

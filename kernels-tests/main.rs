@@ -21,6 +21,7 @@ mod faults;
 mod finite;
 mod gather;
 mod harness;
+mod hopfield;
 mod matmul;
 mod nearest;
 mod normalize;

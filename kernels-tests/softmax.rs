@@ -36,12 +36,16 @@ fn logits(rows: usize, cols: usize) -> Vec<f32> {
     x
 }
 
-fn check(gpu: &Gpu, variant: Variant, [rows, cols]: [usize; 2], scale: f32) {
-    let (x, g) = (logits(rows, cols), fill(rows * cols, 2));
-    let inputs = [Input::Trainable(&[rows, cols], &x)];
+fn check(gpu: &Gpu, variant: Variant, shape: [usize; 2], scale: f32) {
+    check_of(gpu, variant, shape, scale, &logits(shape[0], shape[1]));
+}
+
+fn check_of(gpu: &Gpu, variant: Variant, [rows, cols]: [usize; 2], scale: f32, x: &[f32]) {
+    let g = fill(rows * cols, 2);
+    let inputs = [Input::Trainable(&[rows, cols], x)];
     let record = |t: &mut _, v: &[_]| Ok(vec![softmax(t, v[0], scale)?]);
     let outcome = run_case(gpu, variant, &inputs, &[&g], record).unwrap();
-    let (wide_x, wide_scale) = (wide(&x), f64::from(scale));
+    let (wide_x, wide_scale) = (wide(x), f64::from(scale));
     let want = reference::forward(&wide_x, cols, wide_scale);
     let y = close("y", &outcome.outputs[0], &want, depth(cols)).unwrap();
     let want = reference::backward(&wide_x, &wide(&g), cols, wide_scale);
@@ -60,6 +64,18 @@ fn matches_the_reference() {
             check(gpu, variant, [5, 7], -1.25);
         }
     }
+}
+
+/// Rows whose maximum, far above the rest, sits where each lane, first or last, may look.
+#[test]
+fn a_peak_anywhere_in_the_row() {
+    let Some(gpu) = gpu(false) else { return };
+    let (rows, cols) = (5, 200);
+    let mut x = fill(rows * cols, 3);
+    for (r, at) in [0, 63, 64, 150, 199].into_iter().enumerate() {
+        x[r * cols + at] = 150.0;
+    }
+    variants(gpu).into_iter().for_each(|v| check_of(gpu, v, [rows, cols], 0.75, &x));
 }
 
 #[test]

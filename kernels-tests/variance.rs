@@ -15,6 +15,9 @@ const SHAPES: &[[usize; 2]] = &[
     [31, 63],
     [32, 64],
     [33, 65],
+    [3, 84],
+    [65, 4],
+    [6, 44],
     [2047, 3],
     [2048, 2],
     [2049, 5],
@@ -69,6 +72,24 @@ fn matches_the_reference() {
 fn more_elements_than_one_dispatch_dimension() {
     let Some(gpu) = gpu(true) else { return };
     assert!(check(gpu, [2049, 2047], 3), "choose another seed");
+    assert!(check(gpu, [65_540, 256], 3), "choose another seed");
+}
+
+/// More columns than one dispatch dimension holds, each of two rows and far from the target.
+#[test]
+fn more_columns_than_one_dispatch_dimension() {
+    let Some(gpu) = gpu(true) else { return };
+    let cols = 65_535 * 64 + 1;
+    let (first, noise) = (fill(cols, 5), fill(cols, 6));
+    let step = |d: usize| [0.3, 5.0, 0.8][d % 3] + 0.1 * noise[d];
+    let second: Vec<f32> = (0..cols).map(|d| first[d] + step(d)).collect();
+    let z = [first, second].concat();
+    let record = |t: &mut _, v: &[_]| variance_loss(t, v[0], TARGET);
+    let (loss, grads) = run(gpu, &[(&[2, cols], &z)], &[1.75], record).unwrap();
+    let (wide_z, target) = (wide(&z), f64::from(TARGET));
+    // The mean over columns adds 16,384 per lane.
+    close("loss", &loss, &reference::forward(&wide_z, cols, target), 128.0).unwrap();
+    close("grad_z", &grads[0], &reference::backward(&wide_z, cols, target, 1.75), 2.0).unwrap();
 }
 
 /// All columns above the target: no loss and a gradient of zeros, though not unwritten.

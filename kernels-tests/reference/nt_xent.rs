@@ -82,11 +82,14 @@ impl Problem {
     pub fn row(&self, i: usize) -> Row {
         let s: Vec<(f64, f64)> = self.others(i).iter().map(|j| self.similarity(i, *j)).collect();
         let top = s.iter().fold(f64::NEG_INFINITY, |t, (s, _)| t.max(*s));
-        let sum: f64 = s.iter().map(|(s, _)| (s - top).exp()).sum();
-        let spread: f64 =
-            s.iter().map(|(s, mag)| (s - top).exp() / sum * (1.0 + mag + top.abs())).sum();
+        let (mut sum, mut spread) = (0.0, 0.0);
+        for (s, mag) in s {
+            let e = (s - top).exp();
+            sum += e;
+            spread += e * (1.0 + mag + top.abs());
+        }
         let lse = top + sum.ln();
-        Row { lse, mag: spread + lse.abs() }
+        Row { lse, mag: spread / sum + lse.abs() }
     }
 
     /// The rows' log-sum-exps; nothing where the row is no anchor.

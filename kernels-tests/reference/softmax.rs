@@ -52,7 +52,7 @@ fn backward_is_the_derivative() {
     let (x, g) = ([-0.7, 0.3, 1.9, 0.1, -1.2, 0.8], [0.4, -1.1, 2.0, 0.3, 0.9, -0.5]);
     let loss = |x: &[f64]| forward(x, 3, 1.7).value.iter().zip(&g).map(|(y, g)| y * g).sum();
     let analytic = backward(&x, &g, 3, 1.7).value;
-    for i in 0..x.len() {
-        assert!((slope(&x, i, loss) - analytic[i]).abs() < 1e-8);
+    for (i, analytic) in analytic.iter().enumerate() {
+        assert!((slope(&x, i, loss) - analytic).abs() < 1e-8);
     }
 }

@@ -43,13 +43,14 @@ fn backward_input(
     var sum = 0.0;
     // The first tap that hits is the remainder; then every stride-th.
     for (var kh = row % p.stride; kh < p.kernel_height; kh += p.stride) {
+        // Unsigned: a window above the image wraps to a huge number, so one comparison finds both sides.
         let out_row = (row - kh) / p.stride;
-        if (row < kh || out_row >= p.out_height) {
+        if (out_row >= p.out_height) {
             continue;
         }
         for (var kw = column % p.stride; kw < p.kernel_width; kw += p.stride) {
             let out_column = (column - kw) / p.stride;
-            if (column < kw || out_column >= p.out_width) {
+            if (out_column >= p.out_width) {
                 continue;
             }
             let source = ((image * p.out_height + out_row) * p.out_width + out_column) * p.out_channels;

@@ -8,17 +8,17 @@
 #import grid
 #import subgroup_tile
 
-// 0: weight is [taps, K, N], N rounded up to 4. 1: [taps, N, K].
+// 0: weight is [taps, K, N]. 1: [taps, N, K]. K and N are filled up with zeros to multiples of 4.
 const BY_COLUMN: u32 = 0u;
 
 struct Params {
     images: u32,
     height: u32, // of source
     width: u32,
-    k_quads: u32, // K / 4
+    k_quads: u32, // K / 4, rounded up
     rows: u32, // of the grid of pixels that are computed
     columns: u32,
-    channels: u32, // N
+    n_quads: u32, // N / 4, rounded up
     stride: u32, // pixel (i, j) under tap (a, b) sees source row i stride + row0 + a step
     row0: i32,
     column0: i32,
@@ -38,7 +38,7 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> source: array<vec4<f32>>; // [images, height, width, K / 4]
 @group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> out: array<f32>; // [images, out_height, out_width, N]
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // [images, out_height, out_width, n_quads]
 @group(0) @binding(3) var<uniform> p: Params;
 
 // Four pixels of one lane.
@@ -80,37 +80,36 @@ fn load(place: Places, quad: u32) -> mat4x4<f32> {
     );
 }
 
-fn store_quad(at: u32, n: u32, v: vec4<f32>) {
-    if (n < p.channels) { out[at + n] = v.x; }
-    if (n + 1u < p.channels) { out[at + n + 1u] = v.y; }
-    if (n + 2u < p.channels) { out[at + n + 2u] = v.z; }
-    if (n + 3u < p.channels) { out[at + n + 3u] = v.w; }
+fn store_quad(at: u32, quad: u32, v: vec4<f32>) {
+    if (quad < p.n_quads) {
+        out[at + quad] = v;
+    }
 }
 
-fn store_pixel(pixel: u32, n: u32, v: array<vec4<f32>, 4>) {
+fn store_pixel(pixel: u32, quad: u32, v: array<vec4<f32>, 4>) {
     if (pixel >= p.images * p.rows * p.columns) {
         return;
     }
     let line = pixel / p.columns;
     let row = p.out_row0 + line % p.rows * p.out_stride;
     let column = p.out_column0 + pixel % p.columns * p.out_stride;
-    let at = ((line / p.rows * p.out_height + row) * p.out_width + column) * p.channels;
-    store_quad(at, n, v[0]);
-    store_quad(at, n + 4u, v[1]);
-    store_quad(at, n + 8u, v[2]);
-    store_quad(at, n + 12u, v[3]);
+    let at = ((line / p.rows * p.out_height + row) * p.out_width + column) * p.n_quads;
+    store_quad(at, quad, v[0]);
+    store_quad(at, quad + 1u, v[1]);
+    store_quad(at, quad + 2u, v[2]);
+    store_quad(at, quad + 3u, v[3]);
 }
 
 // Four rows times 16 columns of the tile, from tile[q] on.
-fn store(q: u32, pixel: u32, n: u32) {
+fn store(q: u32, pixel: u32, quad: u32) {
     let a = tile[q];
     let b = tile[q + 1u];
     let c = tile[q + 2u];
     let d = tile[q + 3u];
-    store_pixel(pixel, n, array(a[0], b[0], c[0], d[0]));
-    store_pixel(pixel + 1u, n, array(a[1], b[1], c[1], d[1]));
-    store_pixel(pixel + 2u, n, array(a[2], b[2], c[2], d[2]));
-    store_pixel(pixel + 3u, n, array(a[3], b[3], c[3], d[3]));
+    store_pixel(pixel, quad, array(a[0], b[0], c[0], d[0]));
+    store_pixel(pixel + 1u, quad, array(a[1], b[1], c[1], d[1]));
+    store_pixel(pixel + 2u, quad, array(a[2], b[2], c[2], d[2]));
+    store_pixel(pixel + 3u, quad, array(a[3], b[3], c[3], d[3]));
 }
 
 @compute @workgroup_size(LANES)
@@ -119,17 +118,16 @@ fn implicit_gemm_subgroup(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let column_tiles = (p.channels + COLUMNS - 1u) / COLUMNS;
+    let column_tiles = (p.n_quads + QUADS - 1u) / QUADS;
     let index = workgroup_index(group, groups);
-    let n0 = index % column_tiles * COLUMNS;
+    let quad0 = index % column_tiles * QUADS;
     let pixel = index / column_tiles * (8u * LANES) + lane * 4u;
     let low = pixels(pixel);
     let high = pixels(pixel + 4u * LANES);
     let by_column = BY_COLUMN == 1u;
     // This lane's columns of the right-hand side, or quads of them; the surplus is clamped and not stored.
-    let n_quads = (p.channels + 3u) / 4u;
-    let n = n0 + lane + LANES * vec4<u32>(0u, 1u, 2u, 3u);
-    let right = select(min(n / 4u, vec4<u32>(n_quads - 1u)), min(n, vec4<u32>(p.channels - 1u)), by_column);
+    let n = min(4u * quad0 + lane + LANES * vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(4u * p.n_quads - 1u));
+    let right = select(n / 4u, n, by_column);
     for (var down = 0u; down < p.taps_down; down++) {
         for (var across = 0u; across < p.taps_across; across++) {
             let low_at = places(low, down, across);
@@ -138,16 +136,16 @@ fn implicit_gemm_subgroup(
                 + p.tap_column0 + across * p.tap_step;
             for (var quad = 0u; quad < p.k_quads; quad++) {
                 let k = (tap * p.k_quads + quad) * 4u + lane % 4u;
-                let at = select(k * n_quads + right, (tap * p.channels + right) * p.k_quads + quad, by_column);
+                let at = select(k * p.n_quads + right, (tap * 4u * p.n_quads + right) * p.k_quads + quad, by_column);
                 let w = array(weight[at.x], weight[at.y], weight[at.z], weight[at.w]);
                 multiply(load(low_at, quad), load(high_at, quad), w, by_column);
             }
         }
     }
-    store(0u, pixel, n0);
-    store(QUADS, pixel + 4u * LANES, n0);
+    store(0u, pixel, quad0);
+    store(QUADS, pixel + 4u * LANES, quad0);
     if (QUADS == 8u) {
-        store(QUADS / 2u, pixel, n0 + 16u);
-        store(QUADS + QUADS / 2u, pixel + 4u * LANES, n0 + 16u);
+        store(QUADS / 2u, pixel, quad0 + 4u);
+        store(QUADS + QUADS / 2u, pixel + 4u * LANES, quad0 + 4u);
     }
 }

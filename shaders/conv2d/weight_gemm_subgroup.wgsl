@@ -12,10 +12,10 @@ struct Params {
     pixels: u32, // of grad: images rows columns
     height: u32, // of source
     width: u32,
-    channels: u32, // C
+    c_quads: u32, // C / 4, rounded up
     rows: u32, // of grad
     columns: u32,
-    out_channels: u32, // O
+    o_quads: u32, // O / 4, rounded up
     stride: u32,
     padding: u32,
     taps: u32, // kernel_height kernel_width
@@ -23,9 +23,9 @@ struct Params {
     split: u32, // pixels per split
 }
 
-@group(0) @binding(0) var<storage, read> source: array<vec4<f32>>; // [images, height, width, C rounded up / 4]
-@group(0) @binding(1) var<storage, read> grad: array<vec4<f32>>; // [images, rows, columns, O rounded up / 4]
-@group(0) @binding(2) var<storage, read_write> out: array<f32>; // [splits, taps, C, O]
+@group(0) @binding(0) var<storage, read> source: array<vec4<f32>>; // [images, height, width, c_quads]
+@group(0) @binding(1) var<storage, read> grad: array<vec4<f32>>; // [images, rows, columns, o_quads]
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // [splits, taps, 4 c_quads, o_quads]
 @group(0) @binding(3) var<uniform> p: Params;
 
 // A lane's quad of channels and its tap.
@@ -37,9 +37,8 @@ struct Row {
 }
 
 fn row_of(i: u32) -> Row {
-    let quads = (p.channels + 3u) / 4u;
-    let tap = min(i / quads, p.taps - 1u);
-    return Row(i % quads, tap / p.kernel_width - p.padding, tap % p.kernel_width - p.padding, tap);
+    let tap = min(i / p.c_quads, p.taps - 1u);
+    return Row(i % p.c_quads, tap / p.kernel_width - p.padding, tap % p.kernel_width - p.padding, tap);
 }
 
 // The quad under its tap for four pixels: column j holds the four pixels of channel j.
@@ -48,7 +47,7 @@ fn load(lane_row: Row, image: vec4<u32>, row: vec4<u32>, column: vec4<u32>, vali
     let y = row * p.stride + lane_row.down;
     let x = column * p.stride + lane_row.across;
     let inside = valid & (y < vec4<u32>(p.height)) & (x < vec4<u32>(p.width));
-    let at = ((image * p.height + y) * p.width + x) * ((p.channels + 3u) / 4u) + lane_row.quad;
+    let at = ((image * p.height + y) * p.width + x) * p.c_quads + lane_row.quad;
     let safe = select(vec4<u32>(0u), at, inside);
     let zero = vec4<f32>(0.0);
     return transpose(mat4x4<f32>(
@@ -59,36 +58,33 @@ fn load(lane_row: Row, image: vec4<u32>, row: vec4<u32>, column: vec4<u32>, vali
     ));
 }
 
-fn store_quad(at: u32, o: u32, v: vec4<f32>) {
-    if (o < p.out_channels) { out[at + o] = v.x; }
-    if (o + 1u < p.out_channels) { out[at + o + 1u] = v.y; }
-    if (o + 2u < p.out_channels) { out[at + o + 2u] = v.z; }
-    if (o + 3u < p.out_channels) { out[at + o + 3u] = v.w; }
+fn store_quad(at: u32, quad: u32, v: vec4<f32>) {
+    if (quad < p.o_quads) {
+        out[at + quad] = v;
+    }
 }
 
-fn store_row(split: u32, row: u32, j: u32, o: u32, v: array<vec4<f32>, 4>) {
-    let quads = (p.channels + 3u) / 4u;
-    let c = row % quads * 4u + j;
-    if (row >= p.taps * quads || c >= p.channels) {
-        return;
+fn store_row(split: u32, row: u32, quad: u32, v: array<vec4<f32>, 4>) {
+    let rows = 4u * p.taps * p.c_quads;
+    if (row < rows) {
+        let at = (split * rows + row) * p.o_quads;
+        store_quad(at, quad, v[0]);
+        store_quad(at, quad + 1u, v[1]);
+        store_quad(at, quad + 2u, v[2]);
+        store_quad(at, quad + 3u, v[3]);
     }
-    let at = ((split * p.taps + row / quads) * p.channels + c) * p.out_channels;
-    store_quad(at, o, v[0]);
-    store_quad(at, o + 4u, v[1]);
-    store_quad(at, o + 8u, v[2]);
-    store_quad(at, o + 12u, v[3]);
 }
 
 // Four rows times 16 columns of the tile, from tile[q] on.
-fn store(q: u32, split: u32, row: u32, o: u32) {
+fn store(q: u32, split: u32, row: u32, quad: u32) {
     let a = tile[q];
     let b = tile[q + 1u];
     let c = tile[q + 2u];
     let d = tile[q + 3u];
-    store_row(split, row, 0u, o, array(a[0], b[0], c[0], d[0]));
-    store_row(split, row, 1u, o, array(a[1], b[1], c[1], d[1]));
-    store_row(split, row, 2u, o, array(a[2], b[2], c[2], d[2]));
-    store_row(split, row, 3u, o, array(a[3], b[3], c[3], d[3]));
+    store_row(split, row, quad, array(a[0], b[0], c[0], d[0]));
+    store_row(split, row + 1u, quad, array(a[1], b[1], c[1], d[1]));
+    store_row(split, row + 2u, quad, array(a[2], b[2], c[2], d[2]));
+    store_row(split, row + 3u, quad, array(a[3], b[3], c[3], d[3]));
 }
 
 @compute @workgroup_size(LANES)
@@ -97,17 +93,16 @@ fn weight_gemm_subgroup(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let column_tiles = (p.out_channels + COLUMNS - 1u) / COLUMNS;
-    let row_tiles = (p.taps * ((p.channels + 3u) / 4u) + 2u * LANES - 1u) / (2u * LANES);
+    let column_tiles = (p.o_quads + QUADS - 1u) / QUADS;
+    let row_tiles = (p.taps * p.c_quads + 2u * LANES - 1u) / (2u * LANES);
     let index = workgroup_index(group, groups);
-    let o = index % column_tiles * COLUMNS;
+    let quad0 = index % column_tiles * QUADS;
     let low_row = index / column_tiles % row_tiles * (2u * LANES) + lane;
     let split = index / (column_tiles * row_tiles);
     let low = row_of(low_row);
     let high = row_of(low_row + LANES);
     // This lane's share of grad: one pixel of four, quads of channels, clamped where surplus.
-    let quads = (p.out_channels + 3u) / 4u;
-    let right = min((o + lane + LANES * vec4<u32>(0u, 1u, 2u, 3u)) / 4u, vec4<u32>(quads - 1u));
+    let right = min(quad0 + (lane + LANES * vec4<u32>(0u, 1u, 2u, 3u)) / 4u, vec4<u32>(p.o_quads - 1u));
     let end = min((split + 1u) * p.split, p.pixels);
     var pixel = split * p.split + vec4<u32>(0u, 1u, 2u, 3u);
     var column = pixel % p.columns;
@@ -115,7 +110,7 @@ fn weight_gemm_subgroup(
     var image = pixel / (p.columns * p.rows);
     for (; pixel.x < end; pixel += vec4<u32>(4u)) {
         let valid = pixel < vec4<u32>(end);
-        let at = min(pixel.x + lane % 4u, p.pixels - 1u) * quads + right;
+        let at = min(pixel.x + lane % 4u, p.pixels - 1u) * p.o_quads + right;
         let g = array(grad[at.x], grad[at.y], grad[at.z], grad[at.w]);
         let left_low = load(low, image, row, column, valid);
         multiply(left_low, load(high, image, row, column, valid), g, false);
@@ -130,10 +125,10 @@ fn weight_gemm_subgroup(
             image += select(vec4<u32>(0u), vec4<u32>(1u), next_image);
         }
     }
-    store(0u, split, low_row, o);
-    store(QUADS, split, low_row + LANES, o);
+    store(0u, split, 4u * low_row, quad0);
+    store(QUADS, split, 4u * (low_row + LANES), quad0);
     if (QUADS == 8u) {
-        store(QUADS / 2u, split, low_row, o + 16u);
-        store(QUADS + QUADS / 2u, split, low_row + LANES, o + 16u);
+        store(QUADS / 2u, split, 4u * low_row, quad0 + 4u);
+        store(QUADS + QUADS / 2u, split, 4u * (low_row + LANES), quad0 + 4u);
     }
 }

@@ -1,19 +1,16 @@
-// For every row of a [R, D]: the squared Euclidean distance to the nearest row of b [S, D], and that
-// row's index; the first of equals. Differences are squared, never expanded: no cancellation.
-// One invocation per row of a. Reference and tests: kernels-tests/nearest.rs.
+// The nearest of all runs that partial.wgsl found: distance [R], index [R]; the first of equals.
+// distances, indices: [runs, R]. One invocation per row. Reference and tests: kernels-tests/nearest.rs.
 #import grid
-#import numeric
 
 const WG: u32 = 64u;
 
 struct Params {
     rows: u32, // R
-    others: u32, // S, at least 1
-    dim: u32, // D
+    runs: u32, // at least 1
 }
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(0) var<storage, read> distances: array<f32>;
+@group(0) @binding(1) var<storage, read> indices: array<u32>;
 @group(0) @binding(2) var<storage, read_write> distance: array<f32>;
 @group(0) @binding(3) var<storage, read_write> index: array<u32>;
 @group(0) @binding(4) var<uniform> p: Params;
@@ -25,22 +22,17 @@ fn forward(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let row = workgroup_index(group, groups) * WG + lane;
-    if (row >= p.rows) {
-        return;
-    }
-    var best = -LOWEST;
-    var found = 0u;
-    for (var s = 0u; s < p.others; s++) {
-        var sum = 0.0;
-        for (var d = 0u; d < p.dim; d++) {
-            let difference = a[row * p.dim + d] - b[s * p.dim + d];
-            sum += difference * difference;
+    if (row < p.rows) {
+        var best = distances[row];
+        var found = indices[row];
+        for (var r = 1u; r < p.runs; r++) {
+            let at = r * p.rows + row;
+            if (distances[at] < best) {
+                best = distances[at];
+                found = indices[at];
+            }
         }
-        if (sum < best) {
-            best = sum;
-            found = s;
-        }
+        distance[row] = best;
+        index[row] = found;
     }
-    distance[row] = best;
-    index[row] = found;
 }

@@ -45,21 +45,20 @@ fn similarity(i: u32, j: u32) -> f32 {
     return s * p.inverse_tau;
 }
 
-fn kept(row: u32) -> bool {
-    return p.has_valid == 0u || valid[row % p.pairs] != 0.0;
-}
-
-fn image(row: u32) -> u32 {
-    return row % p.pairs / p.groups / p.image_rows;
+fn kept(pair: u32) -> bool {
+    if (p.has_valid == 0u) {
+        return true;
+    }
+    return valid[pair] != 0.0;
 }
 
 @compute @workgroup_size(WG)
 fn backward(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(workgroup_id) group_id: vec3<u32>,
+    @builtin(num_workgroups) group_count: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = workgroup_index(group, groups) * WG + lane;
+    let i = workgroup_index(group_id, group_count) * WG + lane;
     if (i >= 2u * p.pairs) {
         return;
     }
@@ -72,14 +71,19 @@ fn backward(
             grad_b[row + c] = 0.0;
         }
     }
-    if (!kept(i)) {
+    if (!kept(i % p.pairs)) {
         return;
     }
     let scale = grad_loss[0] * inverse_anchors[0] * p.inverse_tau;
+    let view = p.pairs / p.groups; // columns of either view in a group
+    let group = i % p.groups;
+    let own = i % p.pairs / p.groups / p.image_rows * p.image_rows; // first column of i's image
     let pair = (i + p.pairs) % (2u * p.pairs);
     for (var column = p.begin; column < p.end; column++) {
-        let j = column * p.groups + i % p.groups;
-        if ((image(j) == image(i) && j != pair) || !kept(j)) {
+        let j = column * p.groups + group;
+        let k = select(column, column - view, column >= view);
+        let of_own_image = k >= own && k < own + p.image_rows;
+        if ((of_own_image && j != pair) || !kept(k * p.groups + group)) {
             continue;
         }
         let s = similarity(i, j);

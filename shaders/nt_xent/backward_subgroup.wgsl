@@ -1,8 +1,8 @@
 // backward.wgsl without barriers or workgroup memory, for software drivers of 8 lanes: per anchor the sum
 // of w_ij z_j over its allowed others, before the common factor (unpack.wgsl). One workgroup = one
-// subgroup per tile of 64 anchors, 8 to a lane; per column tile of begin..end, 16 columns at a time: similarities, as
-// forward_subgroup.wgsl has them; then weights; then, 16 features at a time, their products with the
-// columns, added to what the same lane wrote before.
+// subgroup per tile of 64 anchors, 8 to a lane; per column tile of begin..end: similarities, 16 columns at
+// a time, as forward_subgroup.wgsl has them; then weights; then, 16 features at a time, their products
+// with the columns, added to what the same lane wrote before.
 // Rows packed by pack.wgsl, several bound twice. Reference and tests: kernels-tests/nt_xent.rs.
 #import grid
 

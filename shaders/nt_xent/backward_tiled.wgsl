@@ -1,7 +1,7 @@
 // backward.wgsl in tiles of 64 anchors x 32 columns: per anchor the sum of w_ij z_j over its allowed
 // others, before the common factor (unpack.wgsl). One workgroup per tile of anchors walks the column
-// tiles begin..end of its group: similarities (4 x 4 per invocation), weights into workgroup memory, then the tile's
-// sums, 4 anchors x 4 features per invocation, added to what the same invocation wrote before.
+// tiles begin..end of its group: similarities (4 x 4 per invocation), weights into workgroup memory, then
+// the tile's sums, 4 anchors x 4 features per invocation, added to what the same invocation wrote before.
 // Rows packed by pack.wgsl, several bound twice. Reference and tests: kernels-tests/nt_xent.rs.
 #import grid
 

@@ -2,8 +2,8 @@
 // of s = <z_i, z_j> / tau, and its loss lse - s_pair. Rows 0..pairs are a, the rest b.
 // Others of row i: rows j = i mod groups (positions when contrasted per position, else 1) that are
 // kept and of another image (image_rows rows of a group each), or i's pair.
-// A launch takes the columns begin..end of a group and goes on from the lse and -s_pair that the one
-// before left. One invocation per row. Saved for backward: lse. Reference and tests: kernels-tests/nt_xent.rs.
+// A launch takes the columns begin..end of a group and goes on from the lse that the one before left.
+// One invocation per row. Saved for backward: lse. Reference and tests: kernels-tests/nt_xent.rs.
 #import grid
 
 const WG: u32 = 64u;
@@ -43,31 +43,32 @@ fn similarity(i: u32, j: u32) -> f32 {
     return s * p.inverse_tau;
 }
 
-fn kept(row: u32) -> bool {
-    return p.has_valid == 0u || valid[row % p.pairs] != 0.0;
-}
-
-fn image(row: u32) -> u32 {
-    return row % p.pairs / p.groups / p.image_rows;
+fn kept(pair: u32) -> bool {
+    if (p.has_valid == 0u) {
+        return true;
+    }
+    return valid[pair] != 0.0;
 }
 
 @compute @workgroup_size(WG)
 fn forward(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(workgroup_id) group_id: vec3<u32>,
+    @builtin(num_workgroups) group_count: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = workgroup_index(group, groups) * WG + lane;
+    let i = workgroup_index(group_id, group_count) * WG + lane;
     if (i >= 2u * p.pairs) {
         return;
     }
-    if (!kept(i)) {
+    if (!kept(i % p.pairs)) {
         lse[i] = 0.0;
         term[i] = 0.0;
         return;
     }
-    let pair = (i + p.pairs) % (2u * p.pairs);
-    let positive = similarity(i, pair);
+    let view = p.pairs / p.groups; // columns of either view in a group
+    let group = i % p.groups;
+    let own = i % p.pairs / p.groups / p.image_rows * p.image_rows; // first column of i's image
+    let positive = similarity(i, (i + p.pairs) % (2u * p.pairs));
     // The pair is always allowed: it starts the running maximum and the sum relative to it.
     var top = positive;
     if (p.begin > 0u) {
@@ -75,11 +76,12 @@ fn forward(
     }
     var sum = 1.0;
     for (var column = p.begin; column < p.end; column++) {
-        let j = column * p.groups + i % p.groups;
-        if (image(j) == image(i) || !kept(j)) {
+        let k = select(column, column - view, column >= view);
+        let of_own_image = k >= own && k < own + p.image_rows;
+        if (of_own_image || !kept(k * p.groups + group)) {
             continue;
         }
-        let s = similarity(i, j);
+        let s = similarity(i, column * p.groups + group);
         let higher = max(top, s);
         sum = sum * exp(top - higher) + exp(s - higher);
         top = higher;

@@ -34,6 +34,7 @@ struct Params {
 @group(0) @binding(6) var<uniform> p: Params;
 
 alias Sums = array<vec4<f32>, 16>; // per column, for four anchors
+alias Tile = array<vec4<f32>, 64>; // likewise, of a whole tile
 
 // Adds to each of the 16 sums of a lane's anchors (u0, u1) times one of 16 values: `low` of the 8 lanes,
 // then `high`.
@@ -112,20 +113,21 @@ fn rows_of(quad: u32, row: u32, rows: u32) -> Rows {
     return Rows(tag_row[quad], pair, vec4(MASKED), vec4(0.0), vec4(0.0));
 }
 
-// The four anchors meet 16 columns.
-fn met(r: ptr<function, Rows>, s: ptr<function, Sums>, tile: u32, column: u32, first: u32) {
+// The four anchors meet the 64 columns of a tile, the first of which is `column` of the group.
+fn met(r: ptr<function, Rows>, s: ptr<function, Tile>, tile: u32, column: u32) {
     var top = (*r).top;
-    for (var j = 0u; j < 16u; j++) {
+    for (var j = 0u; j < 64u; j++) {
         let scaled = (*s)[j] * p.inverse_tau;
         let is_pair = (*r).pair == vec4(column + j);
-        let tag = tag_column[tile * 64u + first + j];
+        let tag = tag_column[tile * 64u + j];
         let allowed = vec4(tag != NONE) & (((*r).tag != vec4(tag)) | is_pair);
         (*r).positive += select(vec4(0.0), scaled, is_pair);
-        (*s)[j] = select(vec4(MASKED), scaled, allowed);
-        top = max(top, (*s)[j]);
+        let kept = select(vec4(MASKED), scaled, allowed);
+        top = max(top, kept);
+        (*s)[j] = kept;
     }
     var sum = (*r).sum * exp((*r).top - top);
-    for (var j = 0u; j < 16u; j++) {
+    for (var j = 0u; j < 64u; j++) {
         sum += exp((*s)[j] - top);
     }
     (*r).top = top;
@@ -155,6 +157,8 @@ fn forward_subgroup(
     let own = (anchors - first) * 64u + lane * 8u; // this lane's first anchor
     var r0 = rows_of(anchors * QUADS + lane * 2u, own, rows);
     var r1 = rows_of(anchors * QUADS + lane * 2u + 1u, own + 4u, rows);
+    var tile0: Tile;
+    var tile1: Tile;
     for (var columns = first + p.begin; columns < first + p.end; columns++) {
         for (var part = 0u; part < 64u; part += 16u) {
             var s0 = Sums();
@@ -164,9 +168,15 @@ fn forward_subgroup(
                 let at = (anchors * p.padded_features + k) * QUADS + lane * 2u;
                 spread(&s0, &s1, z_column[start], z_column[start + 8u], z_row[at], z_row[at + 1u]);
             }
-            met(&r0, &s0, columns, (columns - first) * 64u + part, part);
-            met(&r1, &s1, columns, (columns - first) * 64u + part, part);
+            // Only here are the sums indexed by a variable, in a loop short enough to be unrolled: any
+            // other would move them from registers to memory, five times slower.
+            for (var j = 0u; j < 16u; j++) {
+                tile0[part + j] = s0[j];
+                tile1[part + j] = s1[j];
+            }
         }
+        met(&r0, &tile0, columns, (columns - first) * 64u);
+        met(&r1, &tile1, columns, (columns - first) * 64u);
     }
     store(&r0, anchors * QUADS + lane * 2u);
     store(&r1, anchors * QUADS + lane * 2u + 1u);

@@ -35,12 +35,11 @@ impl Check {
         let report = check::check(&self.spec, &self.class.options(), &progress)?;
         drop(bar);
         if self.json { print_json(&report) } else { print(&report.to_string()) }?;
-        match (report.unreadable.len(), report.bad_masks.len()) {
-            (0, 0) => Ok(()),
-            (images, masks) => Err(Error::file(
-                &self.spec.dir,
-                format!("{images} images and {masks} masks cannot be used, as listed"),
-            )),
+        let unusable = report.unreadable.len() + report.bad_masks.len();
+        if unusable == 0 {
+            return Ok(());
         }
+        let message = format!("{unusable} files cannot be used, as listed");
+        Err(Error::file(&self.spec.dir, message))
     }
 }

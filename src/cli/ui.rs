@@ -42,7 +42,6 @@ impl Ui {
         let bar = self.bars.add(ProgressBar::no_length());
         bar.set_style(style());
         bar.set_message(what);
-        bar.enable_steady_tick(Duration::from_millis(200));
         Bar(bar)
     }
 }
@@ -60,6 +59,10 @@ pub struct Bar(ProgressBar);
 impl Bar {
     /// `done` of `all`; from any thread, in any order: it never goes back.
     pub fn update(&self, done: usize, all: usize) {
+        if self.0.length().is_none() {
+            // Not before, or it would be drawn with nothing to do.
+            self.0.enable_steady_tick(Duration::from_millis(200));
+        }
         self.0.set_length(all as u64);
         if done as u64 > self.0.position() {
             self.0.set_position(done as u64);

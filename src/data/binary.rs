@@ -72,6 +72,17 @@ impl Records {
     }
 }
 
+/// The prefix of a data SPEC that reads `dir`, going by the names of its files.
+pub(super) fn format_of(dir: &Path) -> Option<&'static str> {
+    let known = [
+        ("cifar10", "data_batch_1.bin"),
+        ("cifar100", "fine_label_names.txt"),
+        ("idx", "train-images-idx3-ubyte"),
+        ("idx", "train-images-idx3-ubyte.gz"),
+    ];
+    known.iter().find(|(_, file)| dir.join(file).is_file()).map(|(format, _)| *format)
+}
+
 pub(super) fn scan_cifar10(dir: &Path) -> Result<Index> {
     let classes = read_names(&dir.join("batches.meta.txt"), 10)?;
     let mut samples = Vec::new();
@@ -161,7 +172,7 @@ fn check_label(records: &Records, index: usize, label: u8, classes: usize) -> Re
 
 /// A CIFAR file: records of `labels` bytes and 3 planes of 32x32.
 fn read_cifar(path: PathBuf, labels: usize) -> Result<Arc<Records>> {
-    let bytes = fs::read(&path).map_err(|error| Error::file(&path, error))?;
+    let bytes = fs::read(&path).map_err(|error| not_cifar(&path, &error))?;
     let records = Records { path, bytes, header: 0, labels, height: 32, width: 32, channels: 3 };
     let (len, record) = (records.bytes.len(), records.record_len());
     if len == 0 || len % record != 0 {
@@ -172,9 +183,13 @@ fn read_cifar(path: PathBuf, labels: usize) -> Result<Arc<Records>> {
     Ok(Arc::new(records))
 }
 
+fn not_cifar(path: &Path, error: &std::io::Error) -> Error {
+    Error::file(path, format!("{error}; expected the files of the official binary version"))
+}
+
 /// One name per line; blank lines are passed over.
 fn read_names(path: &Path, count: usize) -> Result<Vec<String>> {
-    let text = fs::read_to_string(path).map_err(|error| Error::file(path, error))?;
+    let text = fs::read_to_string(path).map_err(|error| not_cifar(path, &error))?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let names: Vec<_> = lines.map(str::to_owned).collect();
     if names.len() != count {
@@ -289,6 +304,17 @@ mod tests {
             let message = open(Format::Cifar10, dir.path(), &normal("0")).unwrap_err().to_string();
             assert!(message.contains(file) && message.contains(part), "{message}");
         }
+    }
+
+    #[test]
+    fn binary_sets_without_their_prefix_are_recognised() {
+        let dir = cifar10();
+        let message = open(Format::Folder, dir.path(), &normal("1")).unwrap_err().to_string();
+        assert!(message.contains("a binary set: write cifar10:"), "{message}");
+        let empty = folder_of([]);
+        let message = open(Format::Cifar100, empty.path(), &normal("1")).unwrap_err().to_string();
+        let part = "fine_label_names.txt: No such file";
+        assert!(message.contains(part) && message.contains("official binary"), "{message}");
     }
 
     #[test]

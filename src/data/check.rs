@@ -357,6 +357,33 @@ mod tests {
     }
 
     #[test]
+    fn only_what_would_be_learned_from_can_leak() {
+        let numbers = ["0", "1", "2", "3", "4"];
+        let files: Vec<_> = numbers.iter().map(|n| format!("cat/{n}.png")).collect();
+        let cats = files.iter().zip(0..).map(|(name, v)| (name.as_str(), grey_png(2, 2, v % 4)));
+        let dir = folder_of(cats.chain([("dog/0.png", grey_png(2, 2, 1))]));
+        let spec = DataSpec::folder(dir.path());
+        let unlabelled = check(&spec, &DatasetOptions::default(), &quiet).unwrap();
+        assert_eq!((unlabelled.one_class.clone(), unlabelled.is_clean()), (None, true));
+        assert!(unlabelled.to_string().contains("say which class is normal"));
+
+        let normal = |class: &str| {
+            let normal_class = Some(class.to_owned());
+            let options = DatasetOptions { normal_class, ..DatasetOptions::default() };
+            check(&spec, &options, &quiet)
+        };
+        let report = normal("cat").unwrap();
+        let expected = OneClass { train: 4, test_normal: 1, test_anomalous: 1 };
+        assert_eq!(report.one_class, Some(expected));
+        let pair = |train: &str, test: &str| Duplicate { train: train.into(), test: test.into() };
+        let expected = [pair("cat/0.png", "cat/4.png"), pair("cat/1.png", "dog/0.png")];
+        assert_eq!(report.duplicates, expected);
+        // All cats are to be judged then: none is learned from.
+        assert!(normal("dog").unwrap().duplicates.iter().all(|pair| pair.train == "dog/0.png"));
+        assert!(normal("cow").is_err());
+    }
+
+    #[test]
     fn a_clean_set_is_called_so() {
         let dir = folder_of([("a.png", grey_png(2, 2, 1))]);
         let report =

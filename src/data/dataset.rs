@@ -225,11 +225,17 @@ impl Index {
             (Some(_), None, _) => {
                 usage(format!("a normal class was given, but there are none: {}", self.layout))
             }
-            (None, None, _) if self.layout.needs_normal_class() => usage(format!(
-                "this set has {} classes: say which one is normal (one of {})",
-                self.classes.len(),
-                list(&self.classes)
-            )),
+            (None, None, _) if self.layout.needs_normal_class() => {
+                let (count, classes) = (self.classes.len(), list(&self.classes));
+                let or = match self.layout {
+                    Layout::ClassFoldersUnsplit => "; or plain:DIR if all of them are",
+                    _ => "",
+                };
+                usage(format!(
+                    "this set has {count} classes: say which one is normal with --normal-class \
+                     (one of {classes}){or}"
+                ))
+            }
             (None, None, _) => Ok(()),
         }
     }
@@ -283,6 +289,10 @@ fn list(names: &[String]) -> String {
 }
 
 fn no_images(dir: &Path, ignored: usize) -> Error {
+    if let Some(format) = binary::format_of(dir) {
+        let message = format!("no image files, but a binary set: write {format}:{}", dir.display());
+        return Error::file(dir, message);
+    }
     let extensions = folder::EXTENSIONS.join(", ");
     Error::file(
         dir,

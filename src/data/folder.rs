@@ -203,7 +203,7 @@ fn subfolders(dir: &Path) -> Result<Vec<OsString>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::testing::folder_of;
+    use crate::data::testing::{folder_of, grey_png};
     use crate::data::{DataSpec, Dataset, DatasetOptions};
 
     fn files<'a>(names: &[&'a str]) -> Vec<(&'a str, Vec<u8>)> {
@@ -309,6 +309,20 @@ mod tests {
         assert!(several.contains("several sets") && several.contains("cup"), "{several}");
         let missing = open(Path::new("/no/such/folder"), None).unwrap_err().to_string();
         assert!(missing.contains("no such folder"), "{missing}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_not_unicode_are_read() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = folder_of(files(&["train/good/1.png"]));
+        let kind = dir.path().join("test").join(OsStr::from_bytes(b"bl\xe5sa"));
+        std::fs::create_dir_all(&kind).unwrap();
+        let file = kind.join(OsStr::from_bytes(b"\xff.png"));
+        std::fs::write(&file, grey_png(2, 2, 7)).unwrap();
+        let set = open(dir.path(), None).unwrap();
+        assert_eq!(names(&set.test), ["test/bl\u{fffd}sa/\u{fffd}.png"]);
+        assert_eq!(set.test[0].decode(9).unwrap().bytes, [7; 4]);
     }
 
     #[cfg(unix)]

@@ -116,8 +116,12 @@ impl Sample {
         Ok(self.decode(max_pixels)?.is_grey())
     }
 
-    /// Decodes the mask of this image at its own size; `None` when it has none.
-    pub(super) fn decode_mask(&self, max_pixels: u64) -> Result<Option<Raster>> {
+    /// Decodes the mask of this image at its own size, as it is stored (above 127 = defect); `None`
+    /// when it has none.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be decoded or has another size than its image.
+    pub fn decode_mask(&self, max_pixels: u64) -> Result<Option<Raster>> {
         let Some(path) = &self.mask else { return Ok(None) };
         let mask = decode::decode_file(path, max_pixels)?.raster;
         let [height, width] = self.size(max_pixels)?;

@@ -106,6 +106,13 @@ impl Sizes {
         }
     }
 
+    /// Multiply-adds of each pass.
+    fn work(&self) -> u64 {
+        let [n, h, w, o] = self.y().map(|v| v as u64);
+        let per_output = self.kernel_height * self.kernel_width * self.channels;
+        n * h * w * o * u64::from(per_output)
+    }
+
     fn x(&self) -> [usize; 4] {
         [self.images, self.height, self.width, self.channels].map(|v| v as usize)
     }
@@ -122,7 +129,7 @@ impl Sizes {
 
 pub(super) fn forward(tape: &mut Tape, s: &Sizes, x: Value, weight: Value) -> Result<Value> {
     let y = tape.temporary("conv2d", &s.y(), Element::F32)?;
-    if let Some(tile) = Tile::new(tape.variant(), s.out_channels) {
+    if let Some(tile) = Tile::new(tape.variant(), s.work(), s.out_channels) {
         gemm::forward(tape, tile, s, [x, weight, y])?;
         return Ok(y);
     }
@@ -138,7 +145,7 @@ pub(super) fn backward_input(
     grad_y: Value,
 ) -> Result<Value> {
     let grad_x = tape.temporary("conv2d.grad_x", &s.x(), Element::F32)?;
-    if let Some(tile) = Tile::new(tape.variant(), s.channels) {
+    if let Some(tile) = Tile::new(tape.variant(), s.work(), s.channels) {
         gemm::backward_input(tape, tile, s, [weight, grad_y, grad_x])?;
         return Ok(grad_x);
     }
@@ -154,7 +161,7 @@ pub(super) fn backward_weight(
     grad_y: Value,
 ) -> Result<Value> {
     let grad = tape.temporary("conv2d.grad_weight", &s.weight(), Element::F32)?;
-    if let Some(tile) = Tile::new(tape.variant(), s.out_channels) {
+    if let Some(tile) = Tile::new(tape.variant(), s.work(), s.out_channels) {
         gemm::backward_weight(tape, tile, s, [x, grad_y, grad])?;
         return Ok(grad);
     }

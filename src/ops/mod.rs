@@ -10,6 +10,7 @@ pub mod cosine;
 pub mod deviation;
 pub mod finite;
 pub mod gather;
+pub mod hopfield;
 pub mod matmul;
 pub mod nearest;
 pub mod normalize;
@@ -88,6 +89,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         deviation::SHADERS,
         finite::SHADERS,
         gather::SHADERS,
+        hopfield::SHADERS,
         matmul::SHADERS,
         nearest::SHADERS,
         normalize::SHADERS,
@@ -110,6 +112,7 @@ fn restated() -> Vec<Restated> {
     let by_family = [
         augment::RESTATED, //
         conv2d::RESTATED,
+        hopfield::RESTATED,
         nt_xent::RESTATED,
         reduce::RESTATED,
     ];

@@ -38,7 +38,7 @@ pub const RESTATED: &[Restated] = &[(&MEAN, &[("REDUCE_SIZE", &[256])])];
 
 params! {
     /// Params of every kernel but the mean.
-    struct NtXent {
+    pub struct NtXent {
         pairs: u32,
         features: u32,
         padded_features: u32,
@@ -54,19 +54,25 @@ params! {
 
 params! {
     /// Params of the mean over the anchors.
-    struct Mean { rows: u32, pairs: u32, has_valid: u32 }
+    pub struct Mean { rows: u32, pairs: u32, has_valid: u32 }
 }
 
 /// Rows of a packed tile.
 const TILE: usize = 64;
 
-/// Most loop iterations of one invocation. Mesa's software driver silently ends every loop once an
-/// invocation has gone through 65,535 iterations in all of its loops together; and short launches
-/// keep the watchdogs of GPUs quiet. So the columns are shared among as many launches as it takes.
-const ITERATIONS: usize = 50_000;
+/// Mesa's software driver silently ends every loop once an invocation has gone through 65,535
+/// iterations in all of its loops together. No kernel may come near.
+const MAX_ITERATIONS: usize = 60_000;
 
-/// Most rows of both views: what the mean's one workgroup can sum within [`ITERATIONS`].
+/// Loop iterations of a launch: the columns are shared among as many launches as it takes. Far fewer
+/// than [`MAX_ITERATIONS`], so that every launch is short and the watchdogs of GPUs stay quiet.
+const ITERATIONS: usize = 8192;
+
+/// Most rows of both views: what the mean's one workgroup can sum within [`MAX_ITERATIONS`].
 const MAX_ROWS: usize = 1 << 23;
+
+/// Most features: what the simple kernels can go through within [`MAX_ITERATIONS`].
+const MAX_FEATURES: usize = 1 << 14;
 
 /// Which rows an anchor is contrasted with, besides its pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +140,7 @@ static SUBGROUP: Kernels = Kernels {
     forward: &FORWARD_SUBGROUP,
     backward: &BACKWARD_SUBGROUP,
     multiple: 16,
-    forward_iterations: |d| 1 + 4 * (65 + d),
+    forward_iterations: |d| 257 + 4 * (17 + d),
     backward_iterations: |d| 65 + 4 * (17 + d) + d / 16 * 97,
 };
 
@@ -147,7 +153,8 @@ static SUBGROUP: Kernels = Kernels {
 /// loss and its gradients are 0.
 ///
 /// # Errors
-/// Shapes that differ; rows that are no multiple of `positions`; a `tau` that is not above 0.
+/// Shapes that differ; rows that are no multiple of `positions`; a `tau` that is not above 0; more than
+/// 2^23 rows of both views or 2^14 features.
 pub fn nt_xent(
     tape: &mut Tape,
     a: Value,
@@ -157,11 +164,17 @@ pub fn nt_xent(
 ) -> Result<Value> {
     let params = check(tape, a, b, options, valid)?;
     let mut problem = Problem { params, a, b, valid: valid.unwrap_or(a), fast: None };
-    problem.fast = match tape.variant() {
-        Variant::Tiled => Some(pack(tape, &mut problem, &TILED)?),
-        Variant::Subgroup { lanes: 8 } => Some(pack(tape, &mut problem, &SUBGROUP)?),
+    let kernels = match tape.variant() {
+        Variant::Tiled => Some(&TILED),
+        Variant::Subgroup { lanes: 8 } => Some(&SUBGROUP),
         Variant::Simple | Variant::Subgroup { .. } => None,
     };
+    let features = tape.shape(a)[1];
+    let fits =
+        |k: &&Kernels| (k.backward_iterations)(features.next_multiple_of(32)) < MAX_ITERATIONS;
+    if let Some(kernels) = kernels.filter(fits) {
+        problem.fast = Some(pack(tape, &mut problem, kernels)?);
+    }
     let (lse, term) = forward(tape, &problem)?;
     let loss = tape.temporary("nt_xent", &[1], Element::F32)?;
     let inverse_anchors = tape.temporary("nt_xent.inverse_anchors", &[1], Element::F32)?;
@@ -203,8 +216,10 @@ fn check(
     }
     // Packed rows are padded to a tile per group and to 32 features at most.
     let packed = 2 * pairs.next_multiple_of(TILE) * features.next_multiple_of(32);
-    if 2 * pairs > MAX_ROWS || packed > u32::MAX as usize {
-        return Err(wrong(format!("a {shape:?}: more than {MAX_ROWS} rows or 2^32 values")));
+    if 2 * pairs > MAX_ROWS || features > MAX_FEATURES || packed > u32::MAX as usize {
+        return Err(wrong(format!(
+            "a {shape:?}: more than {MAX_ROWS} rows of both views, {MAX_FEATURES} features or 2^32 values"
+        )));
     }
     let (groups, image_rows) = match options.negatives {
         // Its own image is then the anchor and its pair.

@@ -1,6 +1,6 @@
 //! The variance term that keeps retrieved vectors apart (AnoMem eq. 6, from VICReg).
 
-use super::{groups_for, reduce};
+use super::{groups_for, reduce, scalar_or_vec4};
 use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Shader, params, shader};
 use crate::{Error, Result};
@@ -14,16 +14,17 @@ params! {
     pub struct Columns { rows: u32, cols: u32, run: u32, runs: u32, goal: f32 }
 }
 params! {
-    /// Params of `backward`.
+    /// Params of `backward`; both count elements, or vectors of four.
     pub struct Backward { len: u32, cols: u32 }
 }
 
 static PARTIAL: Shader = shader!("variance", "partial", Partial);
 static COLUMNS: Shader = shader!("variance", "columns", Columns);
 static BACKWARD: Shader = shader!("variance", "backward", Backward);
+static BACKWARD_VEC4: Shader = shader!("variance", "backward_vec4", Backward);
 
 /// The family's shaders.
-pub const SHADERS: &[&Shader] = &[&PARTIAL, &COLUMNS, &BACKWARD];
+pub const SHADERS: &[&Shader] = &[&PARTIAL, &COLUMNS, &BACKWARD, &BACKWARD_VEC4];
 
 /// Most runs that the rows are cut into: enough invocations for a large GPU, few for stage 2.
 const MAX_RUNS: usize = 64;
@@ -76,9 +77,11 @@ pub fn variance_loss(tape: &mut Tape, z: Value, target: f32) -> Result<Variance>
     let loss = reduce::finish(tape, "variance", hinge, 1.0 / cols as f32)?;
     tape.rule(loss, &[z], move |tape, grad, _| {
         let grad_z = tape.temporary("variance.grad_z", &shape, Element::F32)?;
-        let len = tape.len(z);
+        // By columns, not by length: a vector must not straddle two rows.
+        let (kernel, cols) = scalar_or_vec4(&BACKWARD, &BACKWARD_VEC4, cols);
+        let len = rows as usize * cols;
         let params = Backward { len: len as u32, cols: cols as u32 };
-        let launch = Dispatch::new(Kernel::new(&BACKWARD), &params, groups_for(len));
+        let launch = Dispatch::new(kernel, &params, groups_for(len));
         tape.dispatch(launch.read(grad).read(z).read(mean).read(slope).write(grad_z));
         Ok(vec![Some(grad_z)])
     });

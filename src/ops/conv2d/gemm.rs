@@ -10,7 +10,7 @@ params! {
     /// A product with one row per pixel.
     pub struct ImplicitGemm {
         images: u32, height: u32, width: u32, k_quads: u32,
-        rows: u32, columns: u32, channels: u32,
+        rows: u32, columns: u32, n_quads: u32,
         stride: u32, row0: i32, column0: i32, step: i32,
         taps_down: u32, taps_across: u32, tap_row0: u32, tap_column0: u32, tap_step: u32,
         kernel_width: u32,
@@ -20,8 +20,8 @@ params! {
 params! {
     /// A product summed over pixels.
     pub struct WeightGemm {
-        pixels: u32, height: u32, width: u32, channels: u32,
-        rows: u32, columns: u32, out_channels: u32,
+        pixels: u32, height: u32, width: u32, c_quads: u32,
+        rows: u32, columns: u32, o_quads: u32,
         stride: u32, padding: u32, taps: u32, kernel_width: u32, split: u32,
     }
 }
@@ -30,75 +30,184 @@ params! {
     pub struct Partials { len: u32, splits: u32 }
 }
 params! {
-    /// Sizes before and after padding.
-    pub struct Padding {
-        batches: u32, rows: u32, columns: u32, padded_rows: u32, padded_columns: u32,
+    /// Sizes before and after.
+    pub struct Resize {
+        batches: u32, rows: u32, columns: u32, out_rows: u32, out_columns: u32,
     }
 }
 
 static IMPLICIT_GEMM_SUBGROUP: Shader = shader!("conv2d", "implicit_gemm_subgroup", ImplicitGemm);
 static WEIGHT_GEMM_SUBGROUP: Shader = shader!("conv2d", "weight_gemm_subgroup", WeightGemm);
+static IMPLICIT_GEMM_TILED: Shader = shader!("conv2d", "implicit_gemm_tiled", ImplicitGemm);
+static WEIGHT_GEMM_TILED: Shader = shader!("conv2d", "weight_gemm_tiled", WeightGemm);
 static SUM_PARTIALS: Shader = shader!("conv2d", "sum_partials", Partials);
-static PAD_CHANNELS: Shader = shader!("conv2d", "pad_channels", Padding);
+static RESIZE: Shader = shader!("conv2d", "resize", Resize);
 
-pub(super) const SHADERS: &[&Shader] =
-    &[&IMPLICIT_GEMM_SUBGROUP, &WEIGHT_GEMM_SUBGROUP, &SUM_PARTIALS, &PAD_CHANNELS];
+pub(super) const SHADERS: &[&Shader] = &[
+    &IMPLICIT_GEMM_SUBGROUP,
+    &WEIGHT_GEMM_SUBGROUP,
+    &IMPLICIT_GEMM_TILED,
+    &WEIGHT_GEMM_TILED,
+    &SUM_PARTIALS,
+    &RESIZE,
+];
 
 /// The constants that are restated, with every value.
 pub(super) const RESTATED: &[Restated] = &[
     (&IMPLICIT_GEMM_SUBGROUP, &[("LANES", &[4, 8]), ("QUADS", &[4, 8]), ("BY_COLUMN", &[0, 1])]),
     (&WEIGHT_GEMM_SUBGROUP, &[("LANES", &[4, 8]), ("QUADS", &[4, 8])]),
+    (&IMPLICIT_GEMM_TILED, &[("QUADS", &[4, 8, 16]), ("BY_COLUMN", &[0, 1])]),
+    (&WEIGHT_GEMM_TILED, &[("QUADS", &[8, 16])]),
 ];
 
-/// Which kernels; a subset of the adapter's variants.
+/// Which kernels, and how wide the tile of one workgroup is.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Tile {
-    /// Pixels (or weights) in a subgroup's lanes, columns in fours.
+    /// Rows in a subgroup's lanes, columns in fours.
     Subgroup { lanes: u32, quads: u32 },
+    /// 128 rows in workgroup memory, columns in fours.
+    Workgroup { quads: u32 },
 }
 
+/// Multiply-adds of a product from which on the wide subgroup tile pays: it is a tenth faster and
+/// takes the driver a second longer to compile.
+const WIDE_FROM: u64 = 1 << 27;
+
 impl Tile {
-    /// The kernels of a variant for a product with so many columns; none for the simple ones.
-    pub(super) fn new(variant: Variant, columns: u32) -> Option<Self> {
+    /// The kernels of a variant for a product of so many multiply-adds and columns; none for the
+    /// simple ones.
+    pub(super) fn new(variant: Variant, work: u64, columns: u32) -> Option<Self> {
         match variant {
+            Variant::Simple => None,
+            Variant::Tiled if columns > 32 => Some(Self::Workgroup { quads: 16 }),
+            Variant::Tiled if columns > 16 => Some(Self::Workgroup { quads: 8 }),
+            Variant::Tiled => Some(Self::Workgroup { quads: 4 }),
             Variant::Subgroup { lanes } => {
-                // Wide tiles load less per product, unless their surplus columns eat that up.
+                // Nor where a whole half of a tile would be surplus.
                 let wide = lanes == 8
-                    && columns.next_multiple_of(32) * 4 < columns.next_multiple_of(16) * 5;
+                    && work >= WIDE_FROM
+                    && columns.next_multiple_of(32) == columns.next_multiple_of(16);
                 Some(Self::Subgroup { lanes, quads: if wide { 8 } else { 4 } })
             }
-            Variant::Simple | Variant::Tiled => None,
         }
     }
 
     fn implicit_gemm(self, by_column: bool) -> Kernel {
-        let Self::Subgroup { lanes, quads } = self;
-        let consts = [("LANES", lanes), ("QUADS", quads), ("BY_COLUMN", by_column.into())];
-        Kernel::with(&IMPLICIT_GEMM_SUBGROUP, &consts)
+        let by_column = ("BY_COLUMN", u32::from(by_column));
+        match self {
+            Self::Subgroup { lanes, quads } => {
+                let consts = [("LANES", lanes), ("QUADS", quads), by_column];
+                Kernel::with(&IMPLICIT_GEMM_SUBGROUP, &consts)
+            }
+            Self::Workgroup { quads } => {
+                Kernel::with(&IMPLICIT_GEMM_TILED, &[("QUADS", quads), by_column])
+            }
+        }
+    }
+
+    fn weight_gemm(self) -> Kernel {
+        match self {
+            Self::Subgroup { lanes, quads } => {
+                Kernel::with(&WEIGHT_GEMM_SUBGROUP, &[("LANES", lanes), ("QUADS", quads)])
+            }
+            Self::Workgroup { quads } => Kernel::with(&WEIGHT_GEMM_TILED, &[("QUADS", quads)]),
+        }
+    }
+
+    /// The tile of the product that sums over pixels: it has no narrowest form.
+    fn of_weights(self) -> Self {
+        match self {
+            Self::Workgroup { quads } => Self::Workgroup { quads: quads.max(8) },
+            subgroup @ Self::Subgroup { .. } => subgroup,
+        }
     }
 
     /// Rows and columns of one workgroup.
     fn sizes(self) -> [u64; 2] {
-        let Self::Subgroup { lanes, quads } = self;
-        [8 * u64::from(lanes), 4 * u64::from(quads)]
+        match self {
+            Self::Subgroup { lanes, quads } => [8 * u64::from(lanes), 4 * u64::from(quads)],
+            Self::Workgroup { quads } => [128, 4 * u64::from(quads)],
+        }
+    }
+
+    /// Workgroups worth having, and the fewest pixels that one should sum.
+    fn splitting(self) -> [u32; 2] {
+        match self {
+            Self::Subgroup { .. } => [16, 64],
+            Self::Workgroup { .. } => [512, 256],
+        }
     }
 }
 
-/// v `[batches, rows, columns]` with rows and columns filled up with zeros to multiples of 4; v
-/// itself where they are.
-fn padded(tape: &mut Tape, v: Value, sizes: [u32; 3], rows: bool) -> Result<Value> {
-    let [batches, height, width] = sizes;
-    let padded_rows = if rows { height.next_multiple_of(4) } else { height };
-    let padded_columns = width.next_multiple_of(4);
-    if (padded_rows, padded_columns) == (height, width) {
-        return Ok(v);
+/// A tensor as `[batches, rows, columns]`, and the same with columns, and where `both` rows, filled
+/// up to multiples of 4.
+#[derive(Clone, Copy)]
+struct Quads {
+    batches: u32,
+    rows: u32,
+    columns: u32,
+    both: bool,
+}
+
+impl Quads {
+    fn of_rows(rows: u32, columns: u32) -> Self {
+        Self { batches: 1, rows, columns, both: false }
     }
-    let shape = [batches, padded_rows, padded_columns].map(|v| v as usize);
-    let out = tape.temporary("conv2d.padded", &shape, Element::F32)?;
-    let params = Padding { batches, rows: height, columns: width, padded_rows, padded_columns };
+
+    fn of_blocks(batches: u32, rows: u32, columns: u32) -> Self {
+        Self { batches, rows, columns, both: true }
+    }
+
+    /// Rows and columns, filled up.
+    fn filled(self) -> [u32; 2] {
+        let rows = if self.both { self.rows.next_multiple_of(4) } else { self.rows };
+        [rows, self.columns.next_multiple_of(4)]
+    }
+
+    fn fit(self) -> bool {
+        self.filled() == [self.rows, self.columns]
+    }
+
+    fn temporary(self, tape: &mut Tape) -> Result<Value> {
+        let [rows, columns] = self.filled();
+        let shape = [self.batches, rows, columns].map(|v| v as usize);
+        tape.temporary("conv2d.filled", &shape, Element::F32)
+    }
+
+    /// v with zeros in the added rows and columns; v itself where there are none.
+    fn fill(self, tape: &mut Tape, v: Value) -> Result<Value> {
+        if self.fit() {
+            return Ok(v);
+        }
+        let out = self.temporary(tape)?;
+        let [out_rows, out_columns] = self.filled();
+        let Self { batches, rows, columns, .. } = self;
+        resize(tape, &Resize { batches, rows, columns, out_rows, out_columns }, v, out);
+        Ok(out)
+    }
+
+    /// Records what writes the filled tensor, and cuts that to `out`.
+    fn cut(
+        self,
+        tape: &mut Tape,
+        out: Value,
+        write: impl FnOnce(&mut Tape, Value) -> Result<()>,
+    ) -> Result<()> {
+        if self.fit() {
+            return write(tape, out);
+        }
+        let filled = self.temporary(tape)?;
+        write(tape, filled)?;
+        let [rows, columns] = self.filled();
+        let Self { batches, rows: out_rows, columns: out_columns, .. } = self;
+        resize(tape, &Resize { batches, rows, columns, out_rows, out_columns }, filled, out);
+        Ok(())
+    }
+}
+
+fn resize(tape: &mut Tape, p: &Resize, v: Value, out: Value) {
     let groups = groups_for(tape.len(out));
-    tape.dispatch(Dispatch::new(Kernel::new(&PAD_CHANNELS), &params, groups).read(v).write(out));
-    Ok(out)
+    tape.dispatch(Dispatch::new(Kernel::new(&RESIZE), p, groups).read(v).write(out));
 }
 
 fn launch(
@@ -110,7 +219,7 @@ fn launch(
 ) {
     let [rows, columns] = tile.sizes();
     let pixels = u64::from(p.images) * u64::from(p.rows) * u64::from(p.columns);
-    let groups = pixels.div_ceil(rows) * u64::from(p.channels).div_ceil(columns);
+    let groups = pixels.div_ceil(rows) * u64::from(4 * p.n_quads).div_ceil(columns);
     let dispatch = Dispatch::new(tile.implicit_gemm(by_column), p, groups);
     tape.dispatch(dispatch.read(source).read(weight).write(out));
 }
@@ -123,8 +232,8 @@ pub(super) fn forward(
     [x, weight, y]: [Value; 3],
 ) -> Result<()> {
     let taps = s.kernel_height * s.kernel_width;
-    let x = padded(tape, x, [1, s.images * s.height * s.width, s.channels], false)?;
-    let weight = padded(tape, weight, [taps, s.channels, s.out_channels], true)?;
+    let x = Quads::of_rows(s.images * s.height * s.width, s.channels).fill(tape, x)?;
+    let weight = Quads::of_blocks(taps, s.channels, s.out_channels).fill(tape, weight)?;
     let p = ImplicitGemm {
         images: s.images,
         height: s.height,
@@ -132,7 +241,7 @@ pub(super) fn forward(
         k_quads: s.channels.div_ceil(4),
         rows: s.out_height,
         columns: s.out_width,
-        channels: s.out_channels,
+        n_quads: s.out_channels.div_ceil(4),
         stride: s.stride,
         row0: -(s.padding as i32),
         column0: -(s.padding as i32),
@@ -149,8 +258,10 @@ pub(super) fn forward(
         out_row0: 0,
         out_column0: 0,
     };
-    launch(tape, tile, &p, false, [x, weight, y]);
-    Ok(())
+    Quads::of_rows(s.images * s.out_height * s.out_width, s.out_channels).cut(tape, y, |tape, y| {
+        launch(tape, tile, &p, false, [x, weight, y]);
+        Ok(())
+    })
 }
 
 /// One class of the pixels of x along one dimension: pixels `first`, `first + stride`, … are seen
@@ -188,40 +299,48 @@ pub(super) fn backward_input(
 ) -> Result<()> {
     let taps = s.kernel_height * s.kernel_width;
     let pixels = s.images * s.out_height * s.out_width;
-    let grad_y = padded(tape, grad_y, [1, pixels, s.out_channels], false)?;
-    let weight = padded(tape, weight, [1, taps * s.channels, s.out_channels], false)?;
-    for first_row in 0..s.stride.min(s.height) {
-        for first_column in 0..s.stride.min(s.width) {
-            let down = Class::new(first_row, s.height, s.kernel_height, s.stride, s.padding);
-            let across = Class::new(first_column, s.width, s.kernel_width, s.stride, s.padding);
-            let p = ImplicitGemm {
-                images: s.images,
-                height: s.out_height,
-                width: s.out_width,
-                k_quads: s.out_channels.div_ceil(4),
-                rows: down.pixels,
-                columns: across.pixels,
-                channels: s.channels,
-                stride: 1,
-                row0: down.row0,
-                column0: across.row0,
-                step: -1,
-                taps_down: down.taps,
-                taps_across: across.taps,
-                tap_row0: down.tap,
-                tap_column0: across.tap,
-                tap_step: s.stride,
-                kernel_width: s.kernel_width,
-                out_height: s.height,
-                out_width: s.width,
-                out_stride: s.stride,
-                out_row0: first_row,
-                out_column0: first_column,
-            };
-            launch(tape, tile, &p, true, [grad_y, weight, grad_x]);
+    let grad_y = Quads::of_rows(pixels, s.out_channels).fill(tape, grad_y)?;
+    let weight = Quads::of_blocks(taps, s.channels, s.out_channels).fill(tape, weight)?;
+    let x = Quads::of_rows(s.images * s.height * s.width, s.channels);
+    x.cut(tape, grad_x, |tape, grad_x| {
+        for first_row in 0..s.stride.min(s.height) {
+            for first_column in 0..s.stride.min(s.width) {
+                let p = class(s, first_row, first_column);
+                launch(tape, tile, &p, true, [grad_y, weight, grad_x]);
+            }
         }
+        Ok(())
+    })
+}
+
+/// The product for the pixels of one class.
+fn class(s: &Sizes, first_row: u32, first_column: u32) -> ImplicitGemm {
+    let down = Class::new(first_row, s.height, s.kernel_height, s.stride, s.padding);
+    let across = Class::new(first_column, s.width, s.kernel_width, s.stride, s.padding);
+    ImplicitGemm {
+        images: s.images,
+        height: s.out_height,
+        width: s.out_width,
+        k_quads: s.out_channels.div_ceil(4),
+        rows: down.pixels,
+        columns: across.pixels,
+        n_quads: s.channels.div_ceil(4),
+        stride: 1,
+        row0: down.row0,
+        column0: across.row0,
+        step: -1,
+        taps_down: down.taps,
+        taps_across: across.taps,
+        tap_row0: down.tap,
+        tap_column0: across.tap,
+        tap_step: s.stride,
+        kernel_width: s.kernel_width,
+        out_height: s.height,
+        out_width: s.width,
+        out_stride: s.stride,
+        out_row0: first_row,
+        out_column0: first_column,
     }
-    Ok(())
 }
 
 /// The gradient of the weights. Sums over many pixels are split, so that enough workgroups run, and
@@ -234,41 +353,44 @@ pub(super) fn backward_weight(
 ) -> Result<()> {
     let taps = s.kernel_height * s.kernel_width;
     let pixels = s.images * s.out_height * s.out_width;
-    let x = padded(tape, x, [1, s.images * s.height * s.width, s.channels], false)?;
-    let grad_y = padded(tape, grad_y, [1, pixels, s.out_channels], false)?;
-    let Tile::Subgroup { lanes, quads } = tile;
+    let x = Quads::of_rows(s.images * s.height * s.width, s.channels).fill(tape, x)?;
+    let grad_y = Quads::of_rows(pixels, s.out_channels).fill(tape, grad_y)?;
+    let tile = tile.of_weights();
     let [rows, columns] = tile.sizes();
     let tiles = u64::from(taps * s.channels.next_multiple_of(4)).div_ceil(rows)
         * u64::from(s.out_channels).div_ceil(columns);
-    let (kernel, wanted, least) =
-        (Kernel::with(&WEIGHT_GEMM_SUBGROUP, &[("LANES", lanes), ("QUADS", quads)]), 16u64, 64u32);
-    let splits = (wanted / tiles).clamp(1, u64::from(pixels.div_ceil(least))) as u32;
+    let [wanted, least] = tile.splitting();
+    let splits = (u64::from(wanted) / tiles).clamp(1, u64::from(pixels.div_ceil(least))) as u32;
     let split = pixels.div_ceil(splits).next_multiple_of(4);
     let splits = pixels.div_ceil(split);
     let p = WeightGemm {
         pixels,
         height: s.height,
         width: s.width,
-        channels: s.channels,
+        c_quads: s.channels.div_ceil(4),
         rows: s.out_height,
         columns: s.out_width,
-        out_channels: s.out_channels,
+        o_quads: s.out_channels.div_ceil(4),
         stride: s.stride,
         padding: s.padding,
         taps,
         kernel_width: s.kernel_width,
         split,
     };
-    let launch = Dispatch::new(kernel, &p, tiles * u64::from(splits)).read(x).read(grad_y);
-    if splits == 1 {
-        tape.dispatch(launch.write(grad_weight));
-        return Ok(());
-    }
-    let len = tape.len(grad_weight);
-    let partials = tape.temporary("conv2d.partials", &[splits as usize, len], Element::F32)?;
-    tape.dispatch(launch.write(partials));
-    let params = Partials { len: len as u32, splits };
-    let sum = Dispatch::new(Kernel::new(&SUM_PARTIALS), &params, groups_for(len));
-    tape.dispatch(sum.read(partials).write(grad_weight));
-    Ok(())
+    let groups = tiles * u64::from(splits);
+    let launch = Dispatch::new(tile.weight_gemm(), &p, groups).read(x).read(grad_y);
+    let weight = Quads::of_blocks(taps, s.channels, s.out_channels);
+    weight.cut(tape, grad_weight, |tape, grad_weight| {
+        if splits == 1 {
+            tape.dispatch(launch.write(grad_weight));
+            return Ok(());
+        }
+        let len = tape.len(grad_weight);
+        let partials = tape.temporary("conv2d.partials", &[splits as usize, len], Element::F32)?;
+        tape.dispatch(launch.write(partials));
+        let params = Partials { len: len as u32, splits };
+        let sum = Dispatch::new(Kernel::new(&SUM_PARTIALS), &params, groups_for(len));
+        tape.dispatch(sum.read(partials).write(grad_weight));
+        Ok(())
+    })
 }

@@ -1,0 +1,196 @@
+// out[pixel, n] = sum over taps t and k of source[pixel's place under t, k] weight[t, k, n]: what
+// implicit_gemm_subgroup.wgsl computes, for GPUs, with tiles in workgroup memory.
+//
+// A workgroup of 256 computes 128 pixels x 4 QUADS channels, 16 k at a time: each invocation ROWS pixels x 4 channels.
+// Values of the next 16 k are on their way from memory while these are multiplied.
+// Simple twins: forward.wgsl, backward_input.wgsl. Reference and tests: kernels-tests/conv2d.rs.
+#import grid
+
+const QUADS: u32 = 16u; // columns of the tile in fours: 16, 8 or 4
+const ROWS: u32 = QUADS / 2u; // per invocation
+const ROW_GROUPS: u32 = 256u / QUADS;
+// 0: weight is [taps, K, N]. 1: [taps, N, K]. K and N are filled up with zeros to multiples of 4.
+const BY_COLUMN: u32 = 0u;
+
+struct Params {
+    images: u32,
+    height: u32, // of source
+    width: u32,
+    k_quads: u32, // K / 4, rounded up
+    rows: u32, // of the grid of pixels that are computed
+    columns: u32,
+    n_quads: u32, // N / 4, rounded up
+    stride: u32, // pixel (i, j) under tap (a, b) sees source row i stride + row0 + a step
+    row0: i32,
+    column0: i32,
+    step: i32,
+    taps_down: u32,
+    taps_across: u32,
+    tap_row0: u32, // tap (a, b) is weight row tap_row0 + a tap_step of the kernel
+    tap_column0: u32,
+    tap_step: u32,
+    kernel_width: u32,
+    out_height: u32,
+    out_width: u32,
+    out_stride: u32, // pixel (i, j) is row out_row0 + i out_stride of out
+    out_row0: u32,
+    out_column0: u32,
+}
+
+@group(0) @binding(0) var<storage, read> source: array<vec4<f32>>; // [images, height, width, K / 4]
+@group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // [images, out_height, out_width, n_quads]
+@group(0) @binding(3) var<uniform> p: Params;
+
+// left[4 r + q]: quad q of the 16 k of pixel r.
+var<workgroup> left: array<vec4<f32>, 512>;
+// right[QUADS k + q]: four columns of one k; BY_COLUMN: right[4 QUADS q + QUADS j + c]: quad q
+// of the k of column 4 c + j.
+var<workgroup> right: array<vec4<f32>, 16u * QUADS>;
+// tile[i]: pixel i ROW_GROUPS + this invocation's group, times its four columns.
+var<private> tile: array<vec4<f32>, 8>;
+
+// A quad of k: its tap and the quad within the tap.
+struct Quad {
+    down: u32,
+    across: u32,
+    quad: u32,
+}
+
+fn normalised(start: Quad) -> Quad {
+    var q = start;
+    while (q.quad >= p.k_quads) {
+        q.quad -= p.k_quads;
+        q.across++;
+        if (q.across == p.taps_across) {
+            q.across = 0u;
+            q.down++;
+        }
+    }
+    return q;
+}
+
+// A pixel's place under tap (0, 0); wraps to huge numbers above and left of the image.
+struct Pixel {
+    image: u32,
+    row: u32,
+    column: u32,
+}
+
+fn pixel_of(i: u32) -> Pixel {
+    let pixel = min(i, p.images * p.rows * p.columns - 1u);
+    let line = pixel / p.columns;
+    return Pixel(
+        line / p.rows, line % p.rows * p.stride + u32(p.row0), pixel % p.columns * p.stride + u32(p.column0),
+    );
+}
+
+fn load_left(pixel: Pixel, q: Quad) -> vec4<f32> {
+    let row = pixel.row + u32(i32(q.down) * p.step);
+    let column = pixel.column + u32(i32(q.across) * p.step);
+    let inside = q.down < p.taps_down && row < p.height && column < p.width;
+    let at = ((pixel.image * p.height + row) * p.width + column) * p.k_quads + q.quad;
+    return select(vec4<f32>(0.0), source[select(0u, at, inside)], inside);
+}
+
+// Past the last tap the left-hand side is 0, and any weight will do.
+fn load_right(q: Quad, k: u32, n: u32) -> vec4<f32> {
+    let tap = (p.tap_row0 + q.down * p.tap_step) * p.kernel_width + p.tap_column0 + q.across * p.tap_step;
+    let column = min(n, 4u * p.n_quads - 1u);
+    let by_k = ((tap * p.k_quads + q.quad) * 4u + k) * p.n_quads + column / 4u;
+    let by_column = (tap * 4u * p.n_quads + column) * p.k_quads + q.quad;
+    return weight[select(0u, select(by_k, by_column, BY_COLUMN == 1u), q.down < p.taps_down)];
+}
+
+fn multiply_row(i: u32, group: u32, q: u32, w: mat4x4<f32>) {
+    let a = left[(i * ROW_GROUPS + group) * 4u + q];
+    if (BY_COLUMN == 1u) {
+        tile[i] += a * w;
+    } else {
+        tile[i] += w * a;
+    }
+}
+
+// Quad q of the 16 k.
+fn multiply(q: u32, group: u32, column: u32) {
+    // In both layouts a quad of k takes 4 QUADS, and neighbouring invocations read neighbours.
+    let first = q * 4u * QUADS + column;
+    let w = mat4x4<f32>(right[first], right[first + QUADS], right[first + 2u * QUADS], right[first + 3u * QUADS]);
+    multiply_row(0u, group, q, w);
+    multiply_row(1u, group, q, w);
+    if (ROWS > 2u) {
+        multiply_row(2u, group, q, w);
+        multiply_row(3u, group, q, w);
+    }
+    if (ROWS > 4u) {
+        multiply_row(4u, group, q, w);
+        multiply_row(5u, group, q, w);
+        multiply_row(6u, group, q, w);
+        multiply_row(7u, group, q, w);
+    }
+}
+
+fn store(i: u32, pixel: u32, quad: u32) {
+    if (i >= ROWS || pixel >= p.images * p.rows * p.columns || quad >= p.n_quads) {
+        return;
+    }
+    let line = pixel / p.columns;
+    let row = p.out_row0 + line % p.rows * p.out_stride;
+    let column = p.out_column0 + pixel % p.columns * p.out_stride;
+    out[((line / p.rows * p.out_height + row) * p.out_width + column) * p.n_quads + quad] = tile[i];
+}
+
+@compute @workgroup_size(256)
+fn implicit_gemm_tiled(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) ids: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let column_tiles = (p.n_quads + QUADS - 1u) / QUADS;
+    let index = workgroup_index(id, ids);
+    let quad0 = index % column_tiles * QUADS;
+    let pixel0 = index / column_tiles * 128u;
+    let near = pixel_of(pixel0 + lane / 4u);
+    let far = pixel_of(pixel0 + 64u + lane / 4u);
+    // What this invocation fetches: quad lane % 4 of two pixels; one k of four columns, or a quad of one column.
+    var left_quad = normalised(Quad(0u, 0u, lane % 4u));
+    let right_k = lane / QUADS;
+    var right_quad = normalised(Quad(0u, 0u, select(right_k / 4u, lane % 4u, BY_COLUMN == 1u)));
+    let right_n = 4u * quad0 + select(lane % QUADS * 4u, lane / 4u, BY_COLUMN == 1u);
+    let by_column_at = (lane % 4u * 4u + lane / 4u % 4u) * QUADS + lane / 16u;
+    let right_at = select(lane, by_column_at, BY_COLUMN == 1u);
+    let group = lane / QUADS;
+    let column = lane % QUADS;
+    var a = load_left(near, left_quad);
+    var b = load_left(far, left_quad);
+    var w = load_right(right_quad, right_k % 4u, right_n);
+    let steps = (p.taps_down * p.taps_across * p.k_quads + 3u) / 4u;
+    for (var step = 0u; step < steps; step++) {
+        workgroupBarrier();
+        left[lane] = a;
+        left[256u + lane] = b;
+        if (lane < 16u * QUADS) {
+            right[right_at] = w;
+        }
+        workgroupBarrier();
+        left_quad = normalised(Quad(left_quad.down, left_quad.across, left_quad.quad + 4u));
+        right_quad = normalised(Quad(right_quad.down, right_quad.across, right_quad.quad + 4u));
+        a = load_left(near, left_quad);
+        b = load_left(far, left_quad);
+        w = load_right(right_quad, right_k % 4u, right_n);
+        multiply(0u, group, column);
+        multiply(1u, group, column);
+        multiply(2u, group, column);
+        multiply(3u, group, column);
+    }
+    let quad = quad0 + column;
+    let pixel = pixel0 + group;
+    store(0u, pixel, quad);
+    store(1u, pixel + ROW_GROUPS, quad);
+    store(2u, pixel + 2u * ROW_GROUPS, quad);
+    store(3u, pixel + 3u * ROW_GROUPS, quad);
+    store(4u, pixel + 4u * ROW_GROUPS, quad);
+    store(5u, pixel + 5u * ROW_GROUPS, quad);
+    store(6u, pixel + 6u * ROW_GROUPS, quad);
+    store(7u, pixel + 7u * ROW_GROUPS, quad);
+}

@@ -1,0 +1,138 @@
+// out[split, t, c, o] = sum over the pixels of one split of source[pixel's place under tap t, c] grad[pixel, o]: what
+// weight_gemm_subgroup.wgsl computes, for GPUs, with tiles in workgroup memory.
+//
+// A workgroup of 256 computes 128 rows (t, c) x 4 QUADS channels o, 16 pixels at a time: each invocation QUADS / 8
+// quads of rows x 4 channels. Values of the next 16 pixels are on their way from memory while these are multiplied.
+// Simple twin: backward_weight.wgsl. Reference and tests: kernels-tests/conv2d.rs.
+#import grid
+
+const QUADS: u32 = 16u; // columns of the tile in fours: 16 or 8
+const ROW_GROUPS: u32 = 256u / QUADS;
+
+struct Params {
+    pixels: u32, // of grad: images rows columns
+    height: u32, // of source
+    width: u32,
+    c_quads: u32, // C / 4, rounded up
+    rows: u32, // of grad
+    columns: u32,
+    o_quads: u32, // O / 4, rounded up
+    stride: u32,
+    padding: u32,
+    taps: u32, // kernel_height kernel_width
+    kernel_width: u32,
+    split: u32, // pixels per split
+}
+
+@group(0) @binding(0) var<storage, read> source: array<vec4<f32>>; // [images, height, width, c_quads]
+@group(0) @binding(1) var<storage, read> grad: array<vec4<f32>>; // [images, rows, columns, o_quads]
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // [splits, taps, 4 c_quads, o_quads]
+@group(0) @binding(3) var<uniform> p: Params;
+
+// left[32 k + r]: quad of rows r at pixel k of the 16.
+var<workgroup> left: array<vec4<f32>, 512>;
+// right[QUADS k + q]: quad of columns q at pixel k.
+var<workgroup> right: array<vec4<f32>, 16u * QUADS>;
+// low[j] is row j of this invocation's first quad of rows, times its four columns; high the second quad's.
+var<private> low: mat4x4<f32>;
+var<private> high: mat4x4<f32>;
+
+// A quad of channels and its tap.
+struct Row {
+    quad: u32,
+    down: u32, // less the padding: wraps to huge numbers
+    across: u32,
+}
+
+fn load_left(row: Row, pixel: u32, end: u32) -> vec4<f32> {
+    let line = pixel / p.columns;
+    let y = line % p.rows * p.stride + row.down;
+    let x = pixel % p.columns * p.stride + row.across;
+    let inside = pixel < end && y < p.height && x < p.width;
+    let at = ((line / p.rows * p.height + y) * p.width + x) * p.c_quads + row.quad;
+    return select(vec4<f32>(0.0), source[select(0u, at, inside)], inside);
+}
+
+// Past the end the left-hand side is 0, and any gradient will do.
+fn load_right(pixel: u32, quad: u32) -> vec4<f32> {
+    return grad[min(pixel, p.pixels - 1u) * p.o_quads + min(quad, p.o_quads - 1u)];
+}
+
+fn multiply(k: u32, group: u32, column: u32) {
+    let a = left[32u * k + group];
+    let b = right[QUADS * k + column];
+    low += mat4x4<f32>(a.x * b, a.y * b, a.z * b, a.w * b);
+    if (QUADS == 16u) {
+        let c = left[32u * k + 16u + group];
+        high += mat4x4<f32>(c.x * b, c.y * b, c.z * b, c.w * b);
+    }
+}
+
+fn multiply_four(k: u32, group: u32, column: u32) {
+    multiply(k, group, column);
+    multiply(k + 1u, group, column);
+    multiply(k + 2u, group, column);
+    multiply(k + 3u, group, column);
+}
+
+// `row` is the first of four.
+fn store(split: u32, row: u32, quad: u32, v: mat4x4<f32>) {
+    let rows = 4u * p.taps * p.c_quads;
+    if (row < rows && quad < p.o_quads) {
+        let at = (split * rows + row) * p.o_quads + quad;
+        out[at] = v[0];
+        out[at + p.o_quads] = v[1];
+        out[at + 2u * p.o_quads] = v[2];
+        out[at + 3u * p.o_quads] = v[3];
+    }
+}
+
+@compute @workgroup_size(256)
+fn weight_gemm_tiled(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) ids: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let row_quads = p.taps * p.c_quads;
+    let column_tiles = (p.o_quads + QUADS - 1u) / QUADS;
+    let row_tiles = (row_quads + 31u) / 32u;
+    let index = workgroup_index(id, ids);
+    let quad0 = index % column_tiles * QUADS;
+    let row0 = index / column_tiles % row_tiles * 32u;
+    let split = index / (column_tiles * row_tiles);
+    let end = min((split + 1u) * p.split, p.pixels);
+    // What this invocation fetches: quad of rows lane % 32 of two pixels, and one quad of columns of one pixel.
+    let row = min(row0 + lane % 32u, row_quads - 1u);
+    let tap = row / p.c_quads;
+    let fetched = Row(row % p.c_quads, tap / p.kernel_width - p.padding, tap % p.kernel_width - p.padding);
+    var left_pixel = split * p.split + lane / 32u;
+    var right_pixel = split * p.split + lane / QUADS;
+    var a = load_left(fetched, left_pixel, end);
+    var b = load_left(fetched, left_pixel + 8u, end);
+    var g = load_right(right_pixel, quad0 + lane % QUADS);
+    let steps = (end - split * p.split + 15u) / 16u;
+    let group = lane / QUADS;
+    let column = lane % QUADS;
+    for (var step = 0u; step < steps; step++) {
+        workgroupBarrier();
+        left[lane] = a;
+        left[256u + lane] = b;
+        if (lane < 16u * QUADS) {
+            right[lane] = g;
+        }
+        workgroupBarrier();
+        left_pixel += 16u;
+        right_pixel += 16u;
+        a = load_left(fetched, left_pixel, end);
+        b = load_left(fetched, left_pixel + 8u, end);
+        g = load_right(right_pixel, quad0 + lane % QUADS);
+        multiply_four(0u, group, column);
+        multiply_four(4u, group, column);
+        multiply_four(8u, group, column);
+        multiply_four(12u, group, column);
+    }
+    store(split, 4u * (row0 + group), quad0 + column, low);
+    if (QUADS == 16u) {
+        store(split, 4u * (row0 + 16u + group), quad0 + column, high);
+    }
+}

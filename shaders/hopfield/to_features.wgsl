@@ -1,0 +1,37 @@
+// y = a W, [R, M] times [M, D]: sums of patterns, and gradients of queries. The simple kernel: one invocation
+// per element of y. Reference and tests: kernels-tests/hopfield.rs.
+#import grid
+
+const WG: u32 = 64u;
+
+struct Params {
+    rows: u32,        // R
+    slots: u32,       // M
+    features: u32,    // D
+    step: u32,        // t, from 0
+    record: u32,      // words per row of record
+    flag: u32,        // not used here
+    tolerance: f32,   // not used here
+}
+
+@group(0) @binding(0) var<storage, read> a: array<f32>; // [R, M]
+@group(0) @binding(1) var<storage, read> patterns: array<f32>; // [M, D]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [R, D]
+@group(0) @binding(3) var<uniform> p: Params;
+
+@compute @workgroup_size(WG)
+fn to_features(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(group, groups) * WG + lane;
+    if (i < p.rows * p.features) {
+        let row = i / p.features * p.slots;
+        var sum = 0.0;
+        for (var m = 0u; m < p.slots; m++) {
+            sum += a[row + m] * patterns[m * p.features + i % p.features];
+        }
+        y[i] = sum;
+    }
+}
