@@ -60,13 +60,15 @@ macro_rules! params {
         $(#[$meta])*
         #[repr(C)]
         #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+        #[allow(unreachable_pub, reason = "most are used by one family's file only")]
         $vis struct $name { $(
             #[doc = concat!("The shader's `", stringify!($field), "`.")]
-            $vis $field: $ty
+            pub $field: $ty
         ),+ }
+        #[allow(unreachable_pub, reason = "as above")]
         impl $name {
             /// Names, types and offsets, compared with the shader's struct by a contract test.
-            $vis const FIELDS: &'static [$crate::gpu::Field] = &[$($crate::gpu::Field {
+            pub const FIELDS: &'static [$crate::gpu::Field] = &[$($crate::gpu::Field {
                 name: stringify!($field),
                 scalar: <$ty as $crate::gpu::AsScalar>::SCALAR,
                 offset: std::mem::offset_of!($name, $field),
