@@ -370,6 +370,7 @@ impl Gpu {
         if size == 0 {
             return Ok(Vec::new());
         }
+        self.0.faults.begin(buffer.label())?;
         let pooled = size <= STAGING;
         let staging = match lock(&self.0.staging).take().filter(|_| pooled) {
             Some(staging) => staging,

@@ -60,10 +60,12 @@ macro_rules! params {
         $(#[$meta])*
         #[repr(C)]
         #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+        #[allow(unreachable_pub, reason = "most are used by one family's file only")]
         $vis struct $name { $(
             #[doc = concat!("The shader's `", stringify!($field), "`.")]
             pub $field: $ty
         ),+ }
+        #[allow(unreachable_pub, reason = "as above")]
         impl $name {
             /// Names, types and offsets, compared with the shader's struct by a contract test.
             pub const FIELDS: &'static [$crate::gpu::Field] = &[$($crate::gpu::Field {
@@ -128,6 +130,11 @@ impl Shader {
     /// `family.stem`, the label of its pipelines and its name in profiles.
     pub fn label(&self) -> String {
         format!("{}.{}", self.family, self.stem)
+    }
+
+    /// Whether the file imports `common/name.wgsl`.
+    pub fn imports(&self, name: &str) -> bool {
+        self.source.lines().any(|l| l.trim().strip_prefix("#import ").is_some_and(|n| n == name))
     }
 
     /// The text with imports resolved and constants restated.

@@ -81,14 +81,15 @@ pub const RESTATED: &[Restated] = &[
         &VIEWS,
         &[
             ("CHANNELS", &[1, 3]),
+            ("SHRINK", &[0, 1]),
             ("STANDARDISE", &[0, 1]),
             ("CONTRAST", &[0, 1]),
             ("NOISE", &[0, 1]),
             ("BLURRED", &[0, 1]),
         ],
     ),
-    (&GREY_ROWS, &[("CHANNELS", &[1, 3]), ("STANDARDISE", &[0, 1])]),
-    (&PLAIN, &[("CHANNELS", &[1, 3]), ("STANDARDISE", &[0, 1])]),
+    (&GREY_ROWS, &[("CHANNELS", &[1, 3]), ("SHRINK", &[0, 1]), ("STANDARDISE", &[0, 1])]),
+    (&PLAIN, &[("CHANNELS", &[1, 3]), ("SHRINK", &[0, 1]), ("STANDARDISE", &[0, 1])]),
     (&BLUR, &[("CHANNELS", &[1, 3]), ("ALONG_COLUMNS", &[0, 1]), ("NOISE", &[0, 1])]),
 ];
 

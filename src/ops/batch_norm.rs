@@ -5,7 +5,7 @@
 
 use super::{groups_for, launch_rows};
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
+use crate::gpu::{Kernel, Shader, Variant, params, shader};
 use crate::{Error, Result};
 
 params! {
@@ -47,10 +47,6 @@ pub const SHADERS: &[&Shader] = &[
     &BACKWARD_INPUT_VEC4,
     &BACKWARD_EVAL,
 ];
-
-/// The constants that the family restates, with every value.
-pub const RESTATED: &[Restated] =
-    &[(&STATISTICS_FINAL, &[("LANES", &[1, 64])]), (&BACKWARD_FINAL, &[("LANES", &[1, 64])])];
 
 /// Normalises each channel of `x: [.., C]` by the mean and the biased variance of this batch, taken
 /// over all leading dimensions: `gamma (x - mean) / sqrt(variance + eps) + beta`.

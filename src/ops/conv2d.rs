@@ -4,7 +4,7 @@ mod gemm;
 
 use super::groups_for;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Shader, params, shader};
+use crate::gpu::{Kernel, Restated, Shader, params, shader};
 use crate::{Error, Result};
 use gemm::Tile;
 
@@ -25,6 +25,9 @@ static BACKWARD_WEIGHT: Shader = shader!("conv2d", "backward_weight", Sizes);
 pub fn shaders() -> Vec<&'static Shader> {
     [&[&FORWARD, &BACKWARD_INPUT, &BACKWARD_WEIGHT], gemm::SHADERS].concat()
 }
+
+/// The constants that the family restates, with every value.
+pub const RESTATED: &[Restated] = gemm::RESTATED;
 
 /// Cross-correlation of x `[N, H, W, C]` with weight `[KH, KW, C, O]`, padded with `padding` zeros
 /// on each side: y `[N, Ho, Wo, O]`, `Ho = (H + 2 padding - KH) / stride + 1` rounded down.

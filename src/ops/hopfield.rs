@@ -5,7 +5,7 @@ mod simple;
 
 use super::groups_for;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Shader, params, shader};
+use crate::gpu::{Kernel, Restated, Shader, params, shader};
 use crate::{Error, Result};
 
 params! {
@@ -43,6 +43,9 @@ pub const SHADERS: &[&Shader] = &[
     &blocked::BACKWARD_PATTERNS_TILED,
     &blocked::SUM_SPLITS,
 ];
+
+/// The constants that the family restates, with every value.
+pub const RESTATED: &[Restated] = blocked::RESTATED;
 
 /// Words of a record before the lengths: slot, steps, entropy, stopped.
 const RECORD: usize = 4;

@@ -106,13 +106,17 @@ pub fn shaders() -> Vec<&'static Shader> {
 
 /// The shaders whose constants a family restates, with the values used.
 fn restated() -> Vec<Restated> {
-    [
+    // What `launch_rows` gives every shader that imports `lanes`.
+    const ROWS: &[(&str, &[u32])] = &[("LANES", &[1, WG as u32])];
+    let by_rows = shaders().into_iter().filter(|s| s.imports("lanes")).map(|s| (s, ROWS));
+    let by_family = [
         augment::RESTATED, //
-        batch_norm::RESTATED,
+        conv2d::RESTATED,
+        hopfield::RESTATED,
         nt_xent::RESTATED,
         reduce::RESTATED,
-    ]
-    .concat()
+    ];
+    by_rows.chain(by_family.concat()).collect()
 }
 
 /// Every kernel: each shader as its file says, then with the constants that its family restates.

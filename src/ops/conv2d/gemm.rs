@@ -4,7 +4,7 @@
 use super::{Sizes, groups_for};
 use crate::Result;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Shader, Variant, params, shader};
+use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
 
 params! {
     /// A product with one row per pixel.
@@ -50,6 +50,14 @@ pub(super) const SHADERS: &[&Shader] = &[
     &WEIGHT_GEMM_TILED,
     &SUM_PARTIALS,
     &RESIZE,
+];
+
+/// The constants that are restated, with every value.
+pub(super) const RESTATED: &[Restated] = &[
+    (&IMPLICIT_GEMM_SUBGROUP, &[("LANES", &[4, 8]), ("QUADS", &[4, 8]), ("BY_COLUMN", &[0, 1])]),
+    (&WEIGHT_GEMM_SUBGROUP, &[("LANES", &[4, 8]), ("QUADS", &[4, 8])]),
+    (&IMPLICIT_GEMM_TILED, &[("QUADS", &[4, 8, 16]), ("BY_COLUMN", &[0, 1])]),
+    (&WEIGHT_GEMM_TILED, &[("QUADS", &[8, 16])]),
 ];
 
 /// Which kernels, and how wide the tile of one workgroup is.

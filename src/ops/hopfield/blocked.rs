@@ -5,7 +5,7 @@
 use super::{Operands, RECORD, Sizes};
 use crate::Result;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Shader, Variant, params, shader};
+use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
 use crate::ops::groups_for;
 
 params! {
@@ -45,6 +45,16 @@ pub(super) static BACKWARD_TILED: Shader = shader!("hopfield", "backward_tiled",
 pub(super) static BACKWARD_PATTERNS_TILED: Shader =
     shader!("hopfield", "backward_patterns_tiled", Backward);
 pub(super) static SUM_SPLITS: Shader = shader!("hopfield", "sum_splits", SumSplits);
+
+/// The constants that are restated, with every value.
+pub(super) const RESTATED: &[Restated] = &[
+    (&PACK, &[("LANES", &[4, 8])]),
+    (&FORWARD_SUBGROUP, &[("LANES", &[4, 8])]),
+    (&BACKWARD_SUBGROUP, &[("LANES", &[4, 8])]),
+    (&BACKWARD_PATTERNS_SUBGROUP, &[("LANES", &[4, 8])]),
+    (&FORWARD_TILED, &[("WG", &[64, 128, 256])]),
+    (&BACKWARD_TILED, &[("WG", &[64, 128, 256])]),
+];
 
 /// Loop iterations that one invocation may make on a software driver. lavapipe ends all loops of an
 /// invocation after 65,535 together, without a word (`LP_MAX_TGSI_LOOP_ITERATIONS`).
