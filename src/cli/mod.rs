@@ -28,7 +28,7 @@ pub use ui::{Bar, Ui, print};
 
 /// Anomaly detection via multi-scale contrasted memory, on any GPU.
 #[derive(Debug, Parser)]
-#[command(name = "anomem", version, max_term_width = 100, infer_long_args = false)]
+#[command(name = "anomem", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
