@@ -84,7 +84,7 @@ fn more_columns_than_one_dispatch_dimension() {
     let step = |d: usize| [0.3, 5.0, 0.8][d % 3] + 0.1 * noise[d];
     let second: Vec<f32> = (0..cols).map(|d| first[d] + step(d)).collect();
     let z = [first, second].concat();
-    let record = |t: &mut _, v: &[_]| variance_loss(t, v[0], TARGET);
+    let record = |t: &mut _, v: &[_]| Ok(variance_loss(t, v[0], TARGET)?.loss);
     let (loss, grads) = run(gpu, &[(&[2, cols], &z)], &[1.75], record).unwrap();
     let (wide_z, target) = (wide(&z), f64::from(TARGET));
     // The mean over columns adds 16,384 per lane.
