@@ -207,8 +207,9 @@ impl Plan {
             Error::Internal(format!("{}: the value read has no history", self.label))
         })?;
         let (steps, mut unread) = (lock(&self.steps), lock(&h.unread));
-        let first = std::mem::replace(&mut *unread, *steps);
+        let first = *unread;
         if *steps - first > h.capacity {
+            *unread = *steps;
             return Err(Error::Internal(format!(
                 "{}: {} steps since the last read, the history holds {}",
                 self.label,
@@ -221,6 +222,7 @@ impl Plan {
         }
         let size = h.from.size as usize;
         let ring = gpu.read(&h.ring, 0, h.capacity * h.from.size)?;
+        *unread = *steps;
         let slot = |step: u64| (step % h.capacity) as usize * size;
         Ok((first..*steps)
             .map(slot)
