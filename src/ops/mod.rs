@@ -33,6 +33,11 @@ params! {
 /// Invocations per workgroup of elementwise kernels.
 const WG: u64 = 64;
 
+/// Loop iterations that an invocation may run in total, over all its loops, nested or one after the
+/// other. Mesa's llvmpipe and lavapipe end every loop after 65,535, without a word
+/// (`LP_MAX_TGSI_LOOP_ITERATIONS`), and count the leaving of a loop too; longer walks are cut or refused.
+const LOOP_LIMIT: usize = 65_000;
+
 /// Workgroups for one invocation per element.
 fn groups_for(len: usize) -> u64 {
     (len as u64).div_ceil(WG)
