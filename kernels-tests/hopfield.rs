@@ -144,6 +144,9 @@ fn without_a_gradient_the_outputs_are_the_same_bits() {
         let patterns_only = case.run(gpu, variant, [false, true]);
         assert_eq!(with.grads[0], query_only.grads[0]);
         assert_eq!(with.grads[1], patterns_only.grads[1]);
+        // Bindings are writable on the device, whatever the shader says.
+        let [query, patterns, _] = case.data();
+        assert_eq!(with.inputs, [query, patterns, vec![case.beta]]);
         let again = case.run(gpu, variant, [true; 2]);
         assert!(with.outputs == again.outputs && with.grads == again.grads, "not deterministic");
     }

@@ -13,6 +13,40 @@ params! {
     pub struct Report { rows: u32, record: u32 }
 }
 
+params! {
+    /// Params of the simple kernels.
+    pub struct Step {
+        rows: u32, slots: u32, features: u32, step: u32, record: u32, flag: u32, tolerance: f32
+    }
+}
+
+params! {
+    /// Params of `pack`.
+    pub struct Pack { slots: u32, features: u32, slots_padded: u32, features_padded: u32 }
+}
+
+params! {
+    /// Params of the forward kernels.
+    pub struct Forward {
+        rows: u32, first: u32, slots: u32, features: u32, slots_padded: u32, features_padded: u32,
+        begin: u32, end: u32, renormalise: u32, save: u32, record: u32, tolerance: f32
+    }
+}
+
+params! {
+    /// Params of the backward kernels.
+    pub struct Backward {
+        rows: u32, first: u32, blocks: u32, slots: u32, features: u32, slots_padded: u32,
+        features_padded: u32, begin: u32, end: u32, steps: u32, renormalise: u32, record: u32,
+        accumulate: u32, splits: u32
+    }
+}
+
+params! {
+    /// Params of `sum_splits`.
+    pub struct SumSplits { length: u32, splits: u32 }
+}
+
 static REPORT: Shader = shader!("hopfield", "report", Report);
 
 /// The family's shaders.

@@ -2,38 +2,11 @@
 //! for GPUs, broadcasts within a subgroup for software drivers. Both leave the same parts for the patterns'
 //! gradient.
 
-use super::{Operands, RECORD, Sizes};
+use super::{Backward, Forward, Operands, Pack, RECORD, Sizes, SumSplits};
 use crate::Result;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Shader, Variant, params, shader};
+use crate::gpu::{Kernel, Shader, Variant, shader};
 use crate::ops::groups_for;
-
-params! {
-    /// Params of `pack`.
-    pub struct Pack { slots: u32, features: u32, slots_padded: u32, features_padded: u32 }
-}
-
-params! {
-    /// Params of the forward kernels.
-    pub struct Forward {
-        rows: u32, first: u32, slots: u32, features: u32, slots_padded: u32, features_padded: u32,
-        begin: u32, end: u32, renormalise: u32, save: u32, record: u32, tolerance: f32
-    }
-}
-
-params! {
-    /// Params of the backward kernels.
-    pub struct Backward {
-        rows: u32, first: u32, blocks: u32, slots: u32, features: u32, slots_padded: u32,
-        features_padded: u32, begin: u32, end: u32, steps: u32, renormalise: u32, record: u32,
-        accumulate: u32, splits: u32
-    }
-}
-
-params! {
-    /// Params of `sum_splits`.
-    pub struct SumSplits { length: u32, splits: u32 }
-}
 
 pub(super) static PACK: Shader = shader!("hopfield", "pack", Pack);
 pub(super) static FORWARD_SUBGROUP: Shader = shader!("hopfield", "forward_subgroup", Forward);
