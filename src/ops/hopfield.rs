@@ -120,12 +120,14 @@ struct Operands {
 /// `query` `[R, D]`, `patterns` W `[M, D]`, `beta` f32 `[1]`, all f32. The gradient goes through the unrolled
 /// steps to query and patterns; beta gets none.
 ///
-/// Memory beside the outputs: while a gradient is wanted the iterates, steps × R × D; while the kernels run
-/// at most 64 MiB, whatever R is, but with the simple kernels R × (M + 2 D) forward and some
+/// Memory beside the outputs: while a gradient is wanted the iterates, steps × R × D, in one
+/// tensor that must fit a binding; while the kernels run at most 64 MiB (and a copy or two of the patterns),
+/// whatever R is. With the simple kernels R × (M + 2 D) forward and some
 /// 2 R × (M + D) backward.
 ///
 /// # Errors
-/// Other shapes; no step; a tolerance that is negative or not a number.
+/// Other shapes; no step; a tolerance that is negative or not a number; for the simple kernels more than
+/// 21,000 slots or features, or 63,000 queries with a gradient.
 pub fn hopfield(
     tape: &mut Tape,
     query: Value,
