@@ -41,6 +41,19 @@ fn draw_is_the_reference_sample_for_every_image() {
 }
 
 #[test]
+fn equal_words_are_drawn_by_position() {
+    let Some(gpu) = gpu(false) else { return };
+    // A step in which two of 4,096 positions get the same word: one in 512.
+    let tie = |step: &u32| {
+        let words = (0..4096).map(|p| reference::philox([1, 2], [p, *step, 3, 0])[0]);
+        words.collect::<std::collections::HashSet<_>>().len() < 4096
+    };
+    let step = (0..).find(tie).unwrap();
+    let got = drawn(gpu, &[1, 2, step, 0], [1, 4096, 4096], 3);
+    assert_eq!(got, reference::draw([1, 2, step, 0], 4096, 4096, 3), "step {step}");
+}
+
+#[test]
 fn draw_depends_on_both_seed_words_step_and_purpose() {
     let Some(gpu) = gpu(false) else { return };
     let base = drawn(gpu, &[1, 2, 3, 0], [1, 64, 20], 4);
