@@ -25,8 +25,6 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Share of the training images that is kept back to calibrate the scores.
-const HELD_OUT: f64 = 0.1;
 /// Steps that may wait in the GPU's queue.
 const QUEUED: usize = 2;
 /// Writing states may take one part in so many of the training's time.
@@ -286,7 +284,7 @@ impl Run {
             .map(|p| self.model.store.variable(p.value).len())
             .sum();
         observer.note(&format!(
-            "{} training images, {} held out; batches of {}; {:.2} million parameters",
+            "{} training images, {} to calibrate on; batches of {}; {:.2} million parameters",
             self.train.len(),
             self.held_out.n,
             self.batch,
@@ -460,12 +458,12 @@ impl Run {
     }
 }
 
-/// Indices to train on, and the images kept back for calibration. Sets of fewer than 20 images keep
-/// none back: they calibrate on what they trained on.
+/// Indices to train on, and the images kept back for calibration: those trained on where none are.
 fn hold_out(config: &Config, pixels: &Pixels) -> (Vec<u32>, Pixels) {
     let all: Vec<u32> = (0..pixels.n as u32).collect();
     let order = permutation(config.seed, usize::MAX / 2, &all);
-    let held = if pixels.n < 20 { 0 } else { (pixels.n as f64 * HELD_OUT).round() as usize };
+    let share = config.score.held_out;
+    let held = if pixels.n < 20 { 0 } else { (pixels.n as f64 * share).round() as usize };
     let (held_out, train) = order.split_at(held);
     let mut train = train.to_vec();
     train.sort_unstable();

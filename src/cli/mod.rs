@@ -6,6 +6,7 @@
 
 mod args;
 mod check;
+mod demo;
 mod devices;
 mod info;
 mod predict;
@@ -37,6 +38,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Demo(demo::Demo),
     Devices(devices::Devices),
     Info(info::Info),
     Predict(predict::Predict),
@@ -50,6 +52,7 @@ impl Command {
     fn run(self) -> Result<()> {
         match self {
             Self::Check(command) => command.run(),
+            Self::Demo(command) => command.run(),
             Self::Devices(command) => command.run(),
             Self::Info(command) => command.run(),
             Self::Predict(command) => command.run(),
