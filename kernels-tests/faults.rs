@@ -178,7 +178,7 @@ fn memory_that_runs_out_is_one_error_with_the_buffers_label() {
                 Err(e) => {
                     let named = matches!(&e, Error::OutOfMemory { context, .. } if *context == format!("huge {i}"));
                     assert!(named, "{e}");
-                    println!("out of memory after {} GiB", held.len() as u64 * size >> 30);
+                    println!("out of memory after {} GiB", (held.len() as u64 * size) >> 30);
                     held.clear();
                     works(&gpu);
                     return;

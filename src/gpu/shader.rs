@@ -116,14 +116,19 @@ fn file(_: &str, _: &str, compiled_in: &'static str) -> Result<Cow<'static, str>
     Ok(Cow::Borrowed(compiled_in))
 }
 
-/// The text of a shader file: as it is now in the folder that `ANOMEM_SHADERS` names, if it does.
+/// The text of a shader file: as it is now in the folder that `ANOMEM_SHADERS` names. What is not
+/// there, such as a shader of a test's own, is compiled in.
 #[cfg(feature = "live-shaders")]
 fn file(family: &str, stem: &str, compiled_in: &'static str) -> Result<Cow<'static, str>> {
     let Some(folder) = std::env::var_os("ANOMEM_SHADERS") else {
         return Ok(Cow::Borrowed(compiled_in));
     };
     let path = std::path::Path::new(&folder).join(family).join(stem).with_extension("wgsl");
-    std::fs::read_to_string(&path).map(Cow::Owned).map_err(|e| Error::file(path, e))
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Cow::Owned(text)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Cow::Borrowed(compiled_in)),
+        Err(e) => Err(Error::file(path, e)),
+    }
 }
 
 impl Shader {
@@ -240,11 +245,11 @@ pub(super) enum Slot {
 /// # Errors
 /// The label, the line and naga's words.
 pub fn module_of(kernel: &Kernel) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
-    let label = kernel.shader.label();
     let text = kernel.shader.text(&kernel.consts)?;
-    let fail = |message: String| Error::Internal(format!("shader {label}: {message}"));
-    let module = naga::front::wgsl::parse_str(&text).map_err(|e| fail(e.emit_to_string(&text)))?;
-    let info = validate(&module).map_err(|e| fail(e.emit_to_string(&text)))?;
+    let module = naga::front::wgsl::parse_str(&text).map_err(|e| {
+        Error::Internal(format!("shader {}: {}", kernel.name(), e.emit_to_string(&text)))
+    })?;
+    let info = validate(&module, kernel, &text)?;
     Ok((module, info))
 }
 
@@ -255,17 +260,18 @@ pub fn module_of(kernel: &Kernel) -> Result<(naga::Module, naga::valid::ModuleIn
 pub fn driver_module_of(kernel: &Kernel) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
     let (mut module, _) = module_of(kernel)?;
     make_writable(&mut module);
-    let info = validate(&module)
-        .map_err(|e| Error::Internal(format!("shader {}: {}", kernel.name(), e.into_inner())))?;
+    let info = validate(&module, kernel, &kernel.shader.text(&kernel.consts)?)?;
     Ok((module, info))
 }
 
-fn validate(
-    module: &naga::Module,
-) -> Result<naga::valid::ModuleInfo, naga::WithSpan<naga::valid::ValidationError>> {
+fn validate(module: &naga::Module, kernel: &Kernel, text: &str) -> Result<naga::valid::ModuleInfo> {
     let capabilities =
         naga::valid::Capabilities::SUBGROUP | naga::valid::Capabilities::SHADER_FLOAT16;
-    naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities).validate(module)
+    naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
+        .validate(module)
+        .map_err(|e| {
+            Error::Internal(format!("shader {}: {}", kernel.name(), e.emit_to_string(text)))
+        })
 }
 
 /// Bindings of a module in order, checked: group 0, numbered from 0 without a gap, storage first,
