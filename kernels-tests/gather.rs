@@ -258,14 +258,8 @@ fn wrong_shapes_are_errors_that_name_the_operation() {
         (fails(&|t, v| draw(t, v[2], 2, 3, 4, 0).map(drop)), "gather.draw: 4 of 3 positions"),
         (fails(&|t, v| draw(t, v[2], 2, 3, 0, 0).map(drop)), "at least 1"),
         (fails(&|t, v| draw(t, v[1], 2, 3, 1, 0).map(drop)), "counters [2, 4]: expected [4]"),
-        (
-            fails(&|t, v| matched(t, v[2], v[3], 2, 2, 0.5).map(drop)),
-            "index [4]: expected [B, n]",
-        ),
-        (
-            fails(&|t, v| matched(t, v[1], v[0], 2, 2, 0.5).map(drop)),
-            "geometry [4, 3, 2]",
-        ),
+        (fails(&|t, v| matched(t, v[2], v[3], 2, 2, 0.5).map(drop)), "index [4]: expected [B, n]"),
+        (fails(&|t, v| matched(t, v[1], v[0], 2, 2, 0.5).map(drop)), "geometry [4, 3, 2]"),
         (fails(&|t, v| matched(t, v[1], v[3], 0, 2, 0.5).map(drop)), "map 0x2"),
         (fails(&|t, v| matched(t, v[1], v[3], 2, 2, f32::NAN).map(drop)), "tolerance NaN"),
     ] {

@@ -244,9 +244,8 @@ fn usage_is_marked_and_stays() {
         })
         .unwrap();
         let after: Vec<u32> = outcome.inputs[1].iter().map(|v| v.to_bits()).collect();
-        let want: Vec<u32> = (0..slots as u32)
-            .map(|m| u32::from(m % 3 == 2 || slot.contains(&m)))
-            .collect();
+        let want: Vec<u32> =
+            (0..slots as u32).map(|m| u32::from(m % 3 == 2 || slot.contains(&m))).collect();
         assert_eq!(after, want);
     }
 }
