@@ -2,6 +2,13 @@
 //!
 //! `cargo run --release --example 01_one_kernel`
 
+#![allow(
+    clippy::print_stdout,
+    missing_docs,
+    unreachable_pub,
+    reason = "an example reports by printing"
+)]
+
 use anomem::autograd::{Element, Plan, PlanOptions, Tape};
 use anomem::gpu::{Gpu, OpenOptions};
 use anomem::ops::activation::relu;

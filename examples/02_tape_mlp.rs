@@ -2,6 +2,13 @@
 //!
 //! `cargo run --release --example 02_tape_mlp`
 
+#![allow(
+    clippy::print_stdout,
+    missing_docs,
+    unreachable_pub,
+    reason = "an example reports by printing"
+)]
+
 use anomem::autograd::{Element, Plan, PlanOptions, Tape};
 use anomem::gpu::{Gpu, OpenOptions};
 use anomem::ops::{activation::relu, add::add, affine::affine, finite, matmul, optimizer, reduce};
@@ -33,7 +40,7 @@ pub fn main() -> anomem::Result<()> {
     store.upload(&gpu, x, &[0.0_f32, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0])?;
     store.upload(&gpu, target, &[0.0_f32, 1.0, 1.0, 0.0])?;
     store.upload(&gpu, one, &[1.0_f32])?;
-    store.upload(&gpu, lr, &[0.05_f32])?;
+    store.upload(&gpu, lr, &[0.01_f32])?;
     for (k, (w, _)) in parameters.iter().enumerate() {
         let start = (0..store.variable(*w).len()).map(|i| ((i * 7 + k * 3) as f32).sin() * 0.9);
         store.upload(&gpu, *w, &start.collect::<Vec<f32>>())?;

@@ -2,6 +2,13 @@
 //!
 //! `cargo run --release --example 03_train_and_score`
 
+#![allow(
+    clippy::print_stdout,
+    missing_docs,
+    unreachable_pub,
+    reason = "an example reports by printing"
+)]
+
 use anomem::anomem::{Config, EpochRecord, Observer, RunFolder, Scorer, TrainingSet, test, train};
 use anomem::data::synth::{SynthOptions, generate};
 use anomem::data::{DataSpec, Dataset, DatasetOptions};

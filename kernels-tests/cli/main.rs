@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../../examples/05_images_and_heat_maps.rs"]
+#[path = "../../examples/04_images_and_heat_maps.rs"]
 #[allow(dead_code, reason = "its main reads the arguments of this process")]
 mod images_and_heat_maps;
+
+mod examples;
+mod training;
 
 use std::fs;
 use std::path::Path;

@@ -40,9 +40,11 @@ pub fn linear(x: &[f64], weight: &[f64], bias: &[f64], n: usize, i: usize) -> Ou
 /// Sums over the rows of [rows, columns].
 pub fn column_sum(v: &[f64], rows: usize, columns: usize) -> Out {
     let mut out = Out { value: vec![0.0; columns], mag: vec![0.0; columns] };
-    for at in 0..rows * columns {
-        out.value[at % columns] += v[at];
-        out.mag[at % columns] += v[at].abs();
+    for row in v[..rows * columns].chunks(columns) {
+        for (column, v) in row.iter().enumerate() {
+            out.value[column] += v;
+            out.mag[column] += v.abs();
+        }
     }
     out
 }

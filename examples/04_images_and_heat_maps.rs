@@ -1,7 +1,7 @@
 //! From images to metrics, `scores.csv` and heat maps, with a score so simple that it needs no GPU:
 //! how far mean and spread of brightness in each 6 x 6 cell are from those of good cells.
 //!
-//!     cargo run --example 05_images_and_heat_maps [OUT]
+//!     cargo run --example 04_images_and_heat_maps [OUT]
 
 use std::path::Path;
 

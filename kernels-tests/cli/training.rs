@@ -1,0 +1,123 @@
+//! Training, testing and predicting as a user would; a killed run ends with the bytes of one left
+//! alone.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::{anomem, folder, text};
+
+/// Small enough for seconds on a software driver.
+const SMALL: &str = "--set image.size=16 --set network.width=0.125 --set memory.slots=[16,8] \
+                     --set train.batch=8 --set score.batch=8";
+
+/// Whether an adapter answers; without one, a loud skip, or a failure under `ANOMEM_GPU=require`.
+pub(crate) fn has_adapter() -> bool {
+    let any = !::anomem::gpu::list_adapters().is_empty();
+    assert!(any || std::env::var("ANOMEM_GPU").as_deref() != Ok("require"), "no adapter answers");
+    if !any {
+        eprintln!("SKIPPED: no adapter answers");
+    }
+    any
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+/// Runs a command line, which must succeed.
+fn run(dir: &TempDir, line: &str) -> Output {
+    let output = anomem(dir, &words(line));
+    assert_eq!(output.status.code(), Some(0), "{line}: {}", text(&output.stderr));
+    output
+}
+
+/// The error of a command line that must fail with exit code 2.
+fn refused(dir: &TempDir, line: &str) -> String {
+    let output = anomem(dir, &words(line));
+    assert_eq!(output.status.code(), Some(2), "{line}: {}", text(&output.stderr));
+    text(&output.stderr)
+}
+
+/// A folder with small made-up surfaces in `data`.
+fn surfaces() -> TempDir {
+    let dir = folder();
+    run(&dir, "synth --out data --size 32 --train-good 40 --test-good 6 --per-defect 2");
+    dir
+}
+
+fn train(out: &str, more: &str) -> String {
+    format!("train --data data --out {out} {SMALL} {more}")
+}
+
+fn bytes(run: &Path) -> [Vec<u8>; 2] {
+    ["model.safetensors", "training.safetensors"].map(|f| std::fs::read(run.join(f)).unwrap())
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_also_when_killed_and_resumed() {
+    if !has_adapter() {
+        return;
+    }
+    let dir = surfaces();
+    let of = |name: &str| bytes(&dir.path().join(name));
+    run(&dir, &train("a", "--epochs 12 --seed 7"));
+    run(&dir, &train("b", "--epochs 12 --seed 7"));
+    assert!(of("a") == of("b"), "two runs of one seed differ");
+    run(&dir, &train("other", "--epochs 12 --seed 8"));
+    assert!(of("a")[0] != of("other")[0], "another seed changes nothing");
+
+    // Killed as soon as a state is on disk, at whatever moment of an epoch that is.
+    let killed = train("killed", "--epochs 12 --seed 7");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_anomem"))
+        .current_dir(dir.path())
+        .args(words(&killed))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begin = Instant::now();
+    while !dir.path().join("killed/model.safetensors").exists() {
+        assert!(begin.elapsed() < Duration::from_secs(120), "no state was written");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(refused(&dir, &killed).contains("--resume"), "a run must not be overwritten");
+    run(&dir, &format!("{killed} --resume"));
+    assert!(of("a") == of("killed"), "a resumed run ends otherwise");
+    let log = std::fs::read_to_string(dir.path().join("killed/log.jsonl")).unwrap();
+    assert_eq!(log.lines().count(), 12, "one line per epoch");
+    let other = train("killed", "--epochs 13 --seed 7 --resume");
+    assert!(refused(&dir, &other).contains("configuration differs"));
+}
+
+#[test]
+fn a_model_is_tested_asked_and_told_about() {
+    if !has_adapter() {
+        return;
+    }
+    let dir = surfaces();
+    run(&dir, &train("run", "--epochs 0"));
+    run(&dir, "test --model run --data data --json m.json --baseline");
+    let json = std::fs::read(dir.path().join("m.json")).unwrap();
+    let figures: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    for key in ["image_auroc", "image_ap", "image_f1_max", "fpr_at_95_tpr", "pixel_auroc"] {
+        let value = figures[key].as_f64().unwrap_or_else(|| panic!("{key}: {figures}"));
+        assert!((0.0..=1.0).contains(&value), "{key} = {value}");
+    }
+    assert_eq!((&figures["n_normal"], &figures["n_anomalous"]), (&6.into(), &8.into()));
+
+    run(&dir, "predict --model run data/test data/train/good/000.png --out judged --heatmaps");
+    let table = std::fs::read_to_string(dir.path().join("judged/scores.csv")).unwrap();
+    assert_eq!(table.lines().count(), 1 + 14 + 1, "{table}");
+    let picture = dir.path().join("judged/heatmaps/good/000.png.png");
+    let picture = image::open(&picture).unwrap_or_else(|e| panic!("{}: {e}", picture.display()));
+    assert_eq!((picture.width(), picture.height()), (32, 32));
+
+    let told = text(&run(&dir, "info run --tensors").stdout);
+    assert!(told.contains("layer4.1.bn2.running_var") && told.contains("epoch 0 of 0"), "{told}");
+    assert!(refused(&dir, "info m.json").contains("m.json: not a safetensors file"));
+    assert!(refused(&dir, "predict --model run nowhere.png --out x").contains("nowhere.png"));
+}
