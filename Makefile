@@ -1,6 +1,11 @@
-# Two commands from a fresh clone: `make demo` (to come) and `make test`.
-.PHONY: test check driver break
+# Two commands from a fresh clone: `make demo` and `make test`.
+.PHONY: demo test check driver break
 CARGO ?= cargo
+OUT ?= demo
+
+# Trains on made-up surfaces, prints image and pixel AUROC, and writes $(OUT)/heatmaps.png.
+demo: driver
+	$(CARGO) run --release -- demo --out $(OUT)
 
 # A Vulkan, Metal or DX12 adapter must answer. On Debian and Ubuntu without one this installs Mesa's software driver.
 driver:

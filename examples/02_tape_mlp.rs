@@ -13,9 +13,8 @@ pub fn main() -> anomem::Result<()> {
     let gpu = Gpu::open(&OpenOptions::default())?;
     let mut store = Store::new();
     let data = store.slab("data");
-    let mut constant = |name: &str, shape: &[usize]| {
-        store.declare(data, name, shape, Element::F32, false)
-    };
+    let mut constant =
+        |name: &str, shape: &[usize]| store.declare(data, name, shape, Element::F32, false);
     let (x, target) = (constant("x", &[4, 2])?, constant("target", &[4, 1])?);
     let (one, lr) = (constant("one", &[1])?, constant("lr", &[1])?);
 

@@ -26,7 +26,7 @@ pub fn main() -> anomem::Result<()> {
     let folder = std::env::temp_dir().join(format!("anomem-example-{}", std::process::id()));
     let few = SynthOptions { train_good: 40, test_good: 10, per_defect: 5, ..Default::default() };
     std::fs::create_dir_all(&folder).map_err(|e| anomem::Error::file(&folder, e))?;
-    generate(&folder.join("surfaces"), &few, &|_, _| {})?;
+    generate(&folder.join("surfaces"), &few, false, &|_, _| {})?;
     let spec = DataSpec::folder(folder.join("surfaces"));
     let dataset = Dataset::open(&spec, &DatasetOptions::default())?;
 

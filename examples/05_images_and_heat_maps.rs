@@ -19,7 +19,7 @@ fn main() -> Result<()> {
 }
 
 /// Writes a set to `out/set`, and its scores and heat maps beside it.
-pub fn run(out: &Path) -> Result<()> {
+pub(crate) fn run(out: &Path) -> Result<()> {
     let options = SynthOptions {
         family: Family::Mixed,
         train_good: 30,

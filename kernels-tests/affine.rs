@@ -6,8 +6,7 @@ use anomem::ops::affine::affine;
 fn matches_the_reference() {
     for default_limits in [false, true] {
         let Some(gpu) = gpu(default_limits) else { return };
-        let shapes: [&[usize]; 6] =
-            [&[1], &[63], &[64], &[65], &[2, 3, 5, 7], &[65_535 * 64 + 1]];
+        let shapes: [&[usize]; 6] = [&[1], &[63], &[64], &[65], &[2, 3, 5, 7], &[65_535 * 64 + 1]];
         for shape in shapes {
             let len = shape.iter().product();
             let (x, g) = (fill(len, 1), fill(len, 2));

@@ -16,6 +16,7 @@ const SIZES: &[[usize; 3]] = &[
     [65, 63, 17],
     [66, 131, 65],
     [130, 3, 129],
+    [130, 65, 128],
 ];
 
 /// Roundings of a sum grow at worst with the number of its terms, as their root for mixed signs.
@@ -77,16 +78,17 @@ fn rows_below_the_floor() {
 }
 
 #[test]
-fn more_pairs_than_one_dispatch_dimension() {
+fn more_of_all_than_one_dispatch_dimension() {
     let Some(gpu) = gpu(true) else { return };
-    let (r, s) = (2050, 2049);
-    check(gpu, Variant::Simple, [r, s, 1], &rows(r, 1, 1), &rows(s, 1, 2));
-    // One row of 65,536 tiles: half a minute on a software driver.
-    if gpu.report().class == AdapterClass::Software {
-        return;
+    // Pairs, and elements of a gradient.
+    for size in [[2050, 2049, 1], [60_000, 1, 65]] {
+        let [r, s, dims] = size;
+        check(gpu, Variant::Simple, size, &rows(r, dims, 1), &rows(s, dims, 2));
     }
-    let s = 65_536 * 64;
-    let (a, b) = (fill(2, 1), fill(2 * s, 2));
+    // Rows, one workgroup each, and 65,536 tiles, which take half a minute on a software driver.
+    let software = gpu.report().class == AdapterClass::Software;
+    let s = if software { 65_537 } else { 65_536 * 64 };
+    let (a, b) = (rows(1, 2, 1), rows(s, 2, 2));
     let inputs = [Input::Constant(&[1, 2], &a), Input::Constant(&[s, 2], &b)];
     let record = |t: &mut _, v: &[_]| Ok(vec![cosine(t, v[0], v[1])?]);
     let y = run_case(gpu, Variant::Tiled, &inputs, &[&[]], record).unwrap().outputs;
@@ -104,6 +106,12 @@ fn other_shapes_are_an_error_that_names_both() {
     assert_eq!(
         fail(&[2, 3], &a, &[2, 4]),
         "cosine: a [2, 3], b [2, 4]: expected [R, D] and [S, D]"
+    );
+    let long = fill(65_536 * 4, 1);
+    let e = fail(&[65_536, 4], &long, &[2, 4]);
+    assert_eq!(
+        e,
+        "cosine: a [65536, 4], b [2, 4]: at most 60000 rows or dimensions on this adapter"
     );
     assert!(fail(&[1, 2, 3], &a, &[2, 4]).contains("a [1, 2, 3]"));
     assert!(fail(&[0, 4], &[], &[2, 4]).contains("[0, 4]"));

@@ -41,6 +41,19 @@ fn draw_is_the_reference_sample_for_every_image() {
 }
 
 #[test]
+fn equal_words_are_drawn_by_position() {
+    let Some(gpu) = gpu(false) else { return };
+    // A step in which two of 4,096 positions get the same word: one in 512.
+    let tie = |step: &u32| {
+        let words = (0..4096).map(|p| reference::philox([1, 2], [p, *step, 3, 0])[0]);
+        words.collect::<std::collections::HashSet<_>>().len() < 4096
+    };
+    let step = (0..).find(tie).unwrap();
+    let got = drawn(gpu, &[1, 2, step, 0], [1, 4096, 4096], 3);
+    assert_eq!(got, reference::draw([1, 2, step, 0], 4096, 4096, 3), "step {step}");
+}
+
+#[test]
 fn draw_depends_on_both_seed_words_step_and_purpose() {
     let Some(gpu) = gpu(false) else { return };
     let base = drawn(gpu, &[1, 2, 3, 0], [1, 64, 20], 4);
@@ -245,14 +258,8 @@ fn wrong_shapes_are_errors_that_name_the_operation() {
         (fails(&|t, v| draw(t, v[2], 2, 3, 4, 0).map(drop)), "gather.draw: 4 of 3 positions"),
         (fails(&|t, v| draw(t, v[2], 2, 3, 0, 0).map(drop)), "at least 1"),
         (fails(&|t, v| draw(t, v[1], 2, 3, 1, 0).map(drop)), "counters [2, 4]: expected [4]"),
-        (
-            fails(&|t, v| matched(t, v[2], v[3], 2, 2, 0.5).map(drop)),
-            "index [4]: expected [B, n]",
-        ),
-        (
-            fails(&|t, v| matched(t, v[1], v[0], 2, 2, 0.5).map(drop)),
-            "geometry [4, 3, 2]",
-        ),
+        (fails(&|t, v| matched(t, v[2], v[3], 2, 2, 0.5).map(drop)), "index [4]: expected [B, n]"),
+        (fails(&|t, v| matched(t, v[1], v[0], 2, 2, 0.5).map(drop)), "geometry [4, 3, 2]"),
         (fails(&|t, v| matched(t, v[1], v[3], 0, 2, 0.5).map(drop)), "map 0x2"),
         (fails(&|t, v| matched(t, v[1], v[3], 2, 2, f32::NAN).map(drop)), "tolerance NaN"),
     ] {

@@ -73,6 +73,8 @@ fn more_elements_than_one_dispatch_dimension() {
     let Some(gpu) = gpu(true) else { return };
     assert!(check(gpu, [2049, 2047], 3), "choose another seed");
     assert!(check(gpu, [65_540, 256], 3), "choose another seed");
+    // Runs as long as they may be.
+    assert!(check(gpu, [2_200_000, 2], 3), "choose another seed");
 }
 
 /// More columns than one dispatch dimension holds, each of two rows and far from the target.

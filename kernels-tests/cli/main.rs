@@ -1,5 +1,7 @@
 //! The command line as its users meet it: the built binary, its messages and exit codes.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "../../examples/05_images_and_heat_maps.rs"]
 #[allow(dead_code, reason = "its main reads the arguments of this process")]
 mod images_and_heat_maps;

@@ -14,8 +14,8 @@ use crate::nn::Kind;
 use crate::report::write_atomic;
 use crate::tensor::VarId;
 use crate::{Error, Result};
-use safetensors::tensor::{Dtype, TensorView};
 use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
@@ -185,11 +185,10 @@ impl Checkpoint {
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
         let (_, header) = SafeTensors::read_metadata(&bytes)
             .map_err(|e| Error::file(path, format!("not a safetensors file: {e}")))?;
-        let facts = header
-            .metadata()
-            .as_ref()
-            .and_then(|m| m.get("anomem"))
-            .ok_or_else(|| Error::file(path, "not a model of this program: no `anomem` entry"))?;
+        let facts =
+            header.metadata().as_ref().and_then(|m| m.get("anomem")).ok_or_else(|| {
+                Error::file(path, "not a model of this program: no `anomem` entry")
+            })?;
         let facts: Facts = serde_json::from_str(facts)
             .map_err(|e| Error::file(path, format!("its `anomem` entry cannot be read: {e}")))?;
         if facts.format > FORMAT {
@@ -260,8 +259,8 @@ impl Checkpoint {
     /// # Errors
     /// A damaged file.
     pub fn tensors(&self) -> Result<Vec<(String, String, Vec<usize>)>> {
-        let tensors = SafeTensors::deserialize(&self.bytes)
-            .map_err(|e| Error::file(&self.path, e))?;
+        let tensors =
+            SafeTensors::deserialize(&self.bytes).map_err(|e| Error::file(&self.path, e))?;
         let mut list: Vec<_> = tensors
             .iter()
             .map(|(name, t)| (name.to_string(), format!("{:?}", t.dtype()), t.shape().to_vec()))

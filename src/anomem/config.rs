@@ -194,6 +194,9 @@ pub struct ScoreConfig {
     pub top_k: f64,
     /// Standardise each scale by its mean and deviation on held-out normal images.
     pub standardise: bool,
+    /// Share of the training images that is kept back to measure each scale on; 0 measures on those
+    /// trained on. Sets of fewer than 20 images keep none back.
+    pub held_out: f64,
     /// Images per step.
     pub batch: usize,
 }
@@ -642,6 +645,8 @@ impl AugmentConfig {
 impl ScoreConfig {
     fn check(&self, check: &mut Check) {
         check.share("score.top_k", self.top_k);
+        let some_left = (0.0..=0.5).contains(&self.held_out);
+        check.that(some_left, "score.held_out", self.held_out, "0 to 0.5");
         check.at_least("score.batch", self.batch, 1);
     }
 }
@@ -785,7 +790,7 @@ mod tests {
         let message = refused("score=3");
         assert_eq!(
             message,
-            "score: is a section; set one of its keys: batch, reduce, standardise, top_k"
+            "score: is a section; set one of its keys: batch, held_out, reduce, standardise, top_k"
         );
     }
 

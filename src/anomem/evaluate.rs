@@ -147,12 +147,10 @@ impl NearestPixels {
         let pixels = t.variable(&model.store, words);
         let per_image = model.config.image.standardise == super::Standardise::PerImage;
         let shape = [batch, height, width, channels];
-        let statistics = if per_image {
-            Some(augment::image_statistics(t, pixels, shape)?)
-        } else {
-            None
-        };
-        let images = augment::Images { pixels, shape, size: [height, width], statistics, mean, std };
+        let statistics =
+            if per_image { Some(augment::image_statistics(t, pixels, shape)?) } else { None };
+        let images =
+            augment::Images { pixels, shape, size: [height, width], statistics, mean, std };
         let chosen = t.variable(&model.store, slots);
         let x = augment::plain(t, &images, chosen)?;
         let x = t.reshape(x, &[batch, dim])?;

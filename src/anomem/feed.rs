@@ -111,9 +111,7 @@ impl Feed {
         let statistics = match (model.config.image.standardise, self.statistics) {
             (Standardise::None, _) => None,
             (Standardise::PerImage, Some(var)) => Some(tape.variable(store, var)),
-            (Standardise::PerImage, None) => {
-                Some(augment::image_statistics(tape, words, shape)?)
-            }
+            (Standardise::PerImage, None) => Some(augment::image_statistics(tape, words, shape)?),
         };
         let (mean, std) = model.normalisation();
         Ok(Batch {

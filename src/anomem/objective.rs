@@ -44,8 +44,7 @@ impl Weights {
         let mut list = Vec::new();
         for scale in &model.scales {
             let name = |what: &str| format!("weight.{what}.{}", scale.stage);
-            let mut one =
-                |what| model.store.declare(slab, &name(what), &[1], Element::F32, false);
+            let mut one = |what| model.store.declare(slab, &name(what), &[1], Element::F32, false);
             list.push([one("contrast")?, one("variance")?]);
         }
         Ok(Self(list))
@@ -123,9 +122,9 @@ pub fn draw_pairs(
 
 fn map_shape(tape: &Tape, map: Value) -> Result<[usize; 4]> {
     let shape = tape.shape(map);
-    shape.try_into().map_err(|_| {
-        Error::shape("objective", format!("map {shape:?}: expected [2B, H, W, D]"))
-    })
+    shape
+        .try_into()
+        .map_err(|_| Error::shape("objective", format!("map {shape:?}: expected [2B, H, W, D]")))
 }
 
 /// Records the terms of every scale from its map `[2B, H, W, D]`, the first view's images first.
@@ -173,8 +172,7 @@ fn one_scale(
         Negatives::PerPosition => (nt_xent::Negatives::PerPosition, 2 * batch - 1),
         Negatives::ExcludeImage => (nt_xent::Negatives::ExcludeImage, 2 * n - 2 * count + 1),
     };
-    let options =
-        nt_xent::NtXentOptions { tau: loss.tau as f32, positions: count, negatives };
+    let options = nt_xent::NtXentOptions { tau: loss.tau as f32, positions: count, negatives };
     let contrast = nt_xent::nt_xent(tape, a, b, &options, pairs.valid)?;
     let entropy_sum = reduce::sum(tape, retrieval.entropy)?;
     Ok(Terms {

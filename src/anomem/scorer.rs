@@ -80,12 +80,11 @@ impl Scorer {
         let shape = [batch, height, width, channels];
         let statistics = match model.config.image.standardise {
             Standardise::None => None,
-            Standardise::PerImage => {
-                Some(augment::image_statistics(t, pixels, shape)?)
-            }
+            Standardise::PerImage => Some(augment::image_statistics(t, pixels, shape)?),
         };
         let (mean, std) = model.normalisation();
-        let images = augment::Images { pixels, shape, size: [height, width], statistics, mean, std };
+        let images =
+            augment::Images { pixels, shape, size: [height, width], statistics, mean, std };
         let chosen = t.variable(&model.store, slots);
         let x = augment::plain(t, &images, chosen)?;
         let maps = model.maps(t, x, Mode::Evaluate)?;
@@ -223,7 +222,9 @@ impl Scorer {
         pixels: &Pixels,
     ) -> Result<(Vec<Calibration>, Vec<Use>)> {
         if pixels.n == 0 {
-            return Err(Error::Usage("no normal image is left to calibrate the scores with".into()));
+            return Err(Error::Usage(
+                "no normal image is left to calibrate the scores with".into(),
+            ));
         }
         let mut figures: Vec<Figures> =
             self.outputs.iter().map(|o| Figures::new(o.slots)).collect();

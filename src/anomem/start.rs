@@ -42,8 +42,7 @@ impl Start {
     /// Names that exist.
     pub(super) fn declare(model: &mut Model) -> Result<Self> {
         let slab = model.store.slab("start");
-        let counters =
-            model.store.declare(slab, "start.counters", &[4], Element::U32, false)?;
+        let counters = model.store.declare(slab, "start.counters", &[4], Element::U32, false)?;
         let none = model.store.declare(slab, "start.none", &[1], Element::U32, false)?;
         Ok(Self { counters, none })
     }

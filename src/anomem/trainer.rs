@@ -25,8 +25,6 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Share of the training images that is kept back to calibrate the scores.
-const HELD_OUT: f64 = 0.1;
 /// Steps that may wait in the GPU's queue.
 const QUEUED: usize = 2;
 /// Writing states may take one part in so many of the training's time.
@@ -79,7 +77,8 @@ impl TrainingSet {
             None => 3,
         };
         let size = config.image.size;
-        let options = LoadOptions { skip_bad, ..LoadOptions::new(size.height, size.width, channels) };
+        let options =
+            LoadOptions { skip_bad, ..LoadOptions::new(size.height, size.width, channels) };
         let loaded = load(samples, &options, progress)?;
         let kept: Vec<Sample> = loaded.kept.iter().map(|i| samples[*i].clone()).collect();
         let fingerprint = fingerprint(&kept, &loaded.pixels);
@@ -286,7 +285,7 @@ impl Run {
             .map(|p| self.model.store.variable(p.value).len())
             .sum();
         observer.note(&format!(
-            "{} training images, {} held out; batches of {}; {:.2} million parameters",
+            "{} training images, {} to calibrate on; batches of {}; {:.2} million parameters",
             self.train.len(),
             self.held_out.n,
             self.batch,
@@ -329,7 +328,11 @@ impl Run {
             journal.append(&record)?;
             observer.epoch(&record, epochs);
             if self.progress.epoch == epochs || self.progress.epoch == 1 {
-                record.scales.iter().filter_map(ScaleRecord::warning).for_each(|w| observer.warn(&w));
+                record
+                    .scales
+                    .iter()
+                    .filter_map(ScaleRecord::warning)
+                    .for_each(|w| observer.warn(&w));
             }
             if record.non_finite_steps > 0 {
                 observer.warn(&format!(
@@ -414,8 +417,8 @@ impl Run {
             let used: Vec<u32> = self.model.store.download(gpu, self.steps.used[i])?;
             let beta: Vec<f32> = self.model.store.download(gpu, s.beta)?;
             let spread: Vec<f32> = self.steps.plan.read(gpu, t.spread)?;
-            loss += loss_config.scale_weights[i]
-                * (contrast + loss_config.variance_weight * variance);
+            loss +=
+                loss_config.scale_weights[i] * (contrast + loss_config.variance_weight * variance);
             scales.push(ScaleRecord {
                 stage: s.stage,
                 contrast,
@@ -449,23 +452,17 @@ impl Run {
     }
 
     fn save(&self, gpu: &Gpu, folder: &RunFolder) -> Result<()> {
-        checkpoint::save(
-            &folder.training(),
-            gpu,
-            &self.model,
-            &self.progress,
-            Content::Training,
-        )?;
+        checkpoint::save(&folder.training(), gpu, &self.model, &self.progress, Content::Training)?;
         checkpoint::save(&folder.model(), gpu, &self.model, &self.progress, Content::Model)
     }
 }
 
-/// Indices to train on, and the images kept back for calibration. Sets of fewer than 20 images keep
-/// none back: they calibrate on what they trained on.
+/// Indices to train on, and the images kept back for calibration: those trained on where none are.
 fn hold_out(config: &Config, pixels: &Pixels) -> (Vec<u32>, Pixels) {
     let all: Vec<u32> = (0..pixels.n as u32).collect();
     let order = permutation(config.seed, usize::MAX / 2, &all);
-    let held = if pixels.n < 20 { 0 } else { (pixels.n as f64 * HELD_OUT).round() as usize };
+    let share = config.score.held_out;
+    let held = if pixels.n < 20 { 0 } else { (pixels.n as f64 * share).round() as usize };
     let (held_out, train) = order.split_at(held);
     let mut train = train.to_vec();
     train.sort_unstable();
@@ -484,7 +481,6 @@ struct Recorded {
     health: Health,
 }
 
-#[expect(clippy::too_many_arguments, reason = "called once, by the run that owns all of them")]
 fn record(
     gpu: &Gpu,
     model: &Model,
@@ -551,7 +547,6 @@ impl Sums {
     fn new(scales: usize) -> Self {
         Self { scales: vec![[0.0; 3]; scales], grad_norm: 0.0, non_finite: 0 }
     }
-
 }
 
 impl Steps {
@@ -567,7 +562,11 @@ impl Steps {
                 *sum += read(v)?.iter().filter(|v| v.is_finite()).sum::<f64>();
             }
         }
-        sums.grad_norm += read(self.health.grad_square)?.iter().filter(|v| v.is_finite()).map(|v| v.sqrt()).sum::<f64>();
+        sums.grad_norm += read(self.health.grad_square)?
+            .iter()
+            .filter(|v| v.is_finite())
+            .map(|v| v.sqrt())
+            .sum::<f64>();
         let counts = self.plan.read_history::<u32>(gpu, self.health.non_finite)?;
         sums.non_finite += counts.iter().filter(|step| step[0] != 0).count();
         Ok(())

@@ -66,7 +66,8 @@ impl Info {
         line("data", format!("{} (fingerprint {:.12})", p.data_spec, p.data));
         line("adapter", p.adapter.clone());
         for (stage, c) in config.memory.scales.iter().zip(&facts.calibration) {
-            let normal = format!("score {:.4} +- {:.4} on normal images", c.score_mean, c.score_std);
+            let normal =
+                format!("score {:.4} +- {:.4} on normal images", c.score_mean, c.score_std);
             line(&format!("stage {stage}"), normal);
         }
         super::print(&text)?;

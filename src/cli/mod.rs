@@ -6,6 +6,7 @@
 
 mod args;
 mod check;
+mod demo;
 mod devices;
 mod info;
 mod predict;
@@ -28,7 +29,7 @@ pub use ui::{Bar, Ui, print};
 
 /// Anomaly detection via multi-scale contrasted memory, on any GPU.
 #[derive(Debug, Parser)]
-#[command(name = "anomem", version, max_term_width = 100, infer_long_args = false)]
+#[command(name = "anomem", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -37,6 +38,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Demo(demo::Demo),
     Devices(devices::Devices),
     Info(info::Info),
     Predict(predict::Predict),
@@ -50,6 +52,7 @@ impl Command {
     fn run(self) -> Result<()> {
         match self {
             Self::Check(command) => command.run(),
+            Self::Demo(command) => command.run(),
             Self::Devices(command) => command.run(),
             Self::Info(command) => command.run(),
             Self::Predict(command) => command.run(),

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 
 /// Score images and draw what looks wrong in them.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  anomem predict --model runs/tiles photos/ --out judged --heatmaps")]
+#[command(
+    after_help = "Example:\n  anomem predict --model runs/tiles photos/ --out judged --heatmaps"
+)]
 pub(super) struct Predict {
     /// Model file, or the run folder that holds it.
     #[arg(long, value_name = "PATH")]

@@ -35,6 +35,11 @@ impl Ui {
         }
     }
 
+    /// Notes the files that `--skip-bad` left out.
+    pub fn left_out(&self, errors: &[Error]) {
+        errors.iter().for_each(|error| self.note(&format!("left out: {error}")));
+    }
+
     /// A bar with its remaining time for a step called `what`, such as "reading images"; it goes
     /// when dropped.
     #[must_use]
@@ -119,7 +124,9 @@ pub(super) fn report_panics() {
 }
 
 fn panic_report(panic: &PanicHookInfo<'_>) -> String {
-    let message = panic.payload_as_str().unwrap_or("no message");
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let message = text.or(payload.downcast_ref().copied()).unwrap_or("no message");
     let place = panic.location().map(|place| format!(" ({place})")).unwrap_or_default();
     format!(
         "error: internal error: {message}{place}\nThis is a fault of anomem {}: please report it \

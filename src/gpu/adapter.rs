@@ -129,22 +129,29 @@ pub(super) struct Candidate {
 /// All adapters of this machine, best first: discrete, integrated, software; within a class the
 /// platform's own API before OpenGL, then by name.
 pub fn list_adapters() -> Vec<AdapterReport> {
-    candidates(&instance()).into_iter().map(|c| c.report).collect()
+    candidates().into_iter().map(|c| c.report).collect()
 }
 
-pub(super) fn instance() -> wgpu::Instance {
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends =
-        wgpu::Backends::from_env().unwrap_or(wgpu::Backends::PRIMARY | wgpu::Backends::GL);
-    // Indirect dispatches are not used; their validation would cost a dispatch each.
-    descriptor.flags =
-        wgpu::InstanceFlags::default() - wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL;
-    wgpu::Instance::new(descriptor)
+/// The platform's own APIs; OpenGL only where those have nothing, since it lists the same devices again
+/// and its probing is slow and, without a display, noisy. `WGPU_BACKEND` overrides.
+fn adapters() -> Vec<wgpu::Adapter> {
+    let of = |backends| {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = backends;
+        // Indirect dispatches are not used; their validation would cost a dispatch each.
+        descriptor.flags =
+            wgpu::InstanceFlags::default() - wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL;
+        pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends))
+    };
+    if let Some(backends) = wgpu::Backends::from_env() {
+        return of(backends);
+    }
+    let own = of(wgpu::Backends::PRIMARY);
+    if own.is_empty() { of(wgpu::Backends::GL) } else { own }
 }
 
-pub(super) fn candidates(instance: &wgpu::Instance) -> Vec<Candidate> {
-    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
-    let mut list: Vec<Candidate> = adapters
+pub(super) fn candidates() -> Vec<Candidate> {
+    let mut list: Vec<Candidate> = adapters()
         .into_iter()
         .map(|adapter| {
             let report = report(&adapter);

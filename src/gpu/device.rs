@@ -187,7 +187,7 @@ impl Gpu {
     /// # Errors
     /// No adapter, none that matches, or a driver that refuses the request.
     pub fn open(options: &OpenOptions) -> Result<Self> {
-        let found = adapter::choose(adapter::candidates(&adapter::instance()), &options.device)?;
+        let found = adapter::choose(adapter::candidates(), &options.device)?;
         let available = found.adapter.limits();
         let limits = if options.default_limits {
             wgpu::Limits {

@@ -108,7 +108,8 @@ impl Linear {
     /// # Errors
     /// A name that exists.
     pub fn new(b: &mut Builder<'_>, name: &str, input: usize, output: usize) -> Result<Self> {
-        let weight = b.he_normal(&format!("{name}.weight"), &[output, input], Kind::Plain, input)?;
+        let weight =
+            b.he_normal(&format!("{name}.weight"), &[output, input], Kind::Plain, input)?;
         let zeros = vec![0.0; output];
         let bias =
             b.parameter(&format!("{name}.bias"), &[output], Group::Encoder, Kind::Plain, zeros)?;

@@ -1,8 +1,8 @@
 //! Residual networks (He et al. 2016), with torchvision's parameter names.
 
+use super::Mode;
 use super::layers::{BatchNorm, Conv2d};
 use super::module::Builder;
-use super::Mode;
 use crate::Result;
 use crate::autograd::{Tape, Value};
 use crate::ops::{activation::relu, add::add, pool};
@@ -160,7 +160,8 @@ impl Block {
         };
         let mut layers = Vec::new();
         for (i, (from, to, kernel, stride)) in plan.into_iter().enumerate() {
-            let conv = Conv2d::new(b, &format!("{name}.conv{}", i + 1), [from, to], kernel, stride)?;
+            let conv =
+                Conv2d::new(b, &format!("{name}.conv{}", i + 1), [from, to], kernel, stride)?;
             layers.push((conv, BatchNorm::new(b, &format!("{name}.bn{}", i + 1), to)?));
         }
         let shortcut = if stride != 1 || input != output {

@@ -1,6 +1,6 @@
 //! Cosine similarity of all pairs of rows of two matrices.
 
-use super::groups_for;
+use super::{LOOP_LIMIT, groups_for};
 use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Shader, Variant, params, shader};
 use crate::{Error, Result};
@@ -76,7 +76,8 @@ fn side(tape: &mut Tape, name: &str, x: Value, rows: usize, dims: usize) -> Resu
 /// `[R, S]`: PyTorch's `cosine_similarity` of all pairs. Holds the whole matrix.
 ///
 /// # Errors
-/// Operands that are no matrices with rows of one length.
+/// Operands that are no matrices with rows of one length; on software drivers, more than 65,000 rows
+/// or dimensions.
 pub fn cosine(tape: &mut Tape, a: Value, b: Value) -> Result<Value> {
     let (rows, others, dims) = match (tape.shape(a), tape.shape(b)) {
         (&[rows, dims], &[others, d]) if d == dims => (rows, others, dims),
@@ -85,6 +86,13 @@ pub fn cosine(tape: &mut Tape, a: Value, b: Value) -> Result<Value> {
             return Err(Error::shape("cosine", message));
         }
     };
+    if !tiled(tape) && rows.max(others).max(dims) > LOOP_LIMIT {
+        let message = format!(
+            "a [{rows}, {dims}], b [{others}, {dims}]: at most {LOOP_LIMIT} rows or dimensions on this \
+             adapter"
+        );
+        return Err(Error::shape("cosine", message));
+    }
     let of_a = side(tape, "cosine.norm_a", a, rows, dims)?;
     let of_b = side(tape, "cosine.norm_b", b, others, dims)?;
     let y = tape.temporary("cosine", &[rows, others], Element::F32)?;

@@ -1,7 +1,7 @@
 //! Anomaly scores from the deviation between features and their recollection (arXiv 2211.09041,
 //! eqs. 8-9). Forward only: nothing here passes a gradient on.
 
-use super::{MAX_ROUNDS, launch_rows};
+use super::{LOOP_LIMIT, launch_rows};
 use crate::autograd::{Element, Tape, Value};
 use crate::gpu::{Shader, params, shader};
 use crate::{Error, Result};
@@ -31,7 +31,7 @@ pub const SHADERS: &[&Shader] = &[&ROW_NORMS, &ROOT, &MEAN, &GREATEST];
 const GREATEST_PASSES: usize = 32;
 
 /// A workgroup of 64 goes through these without looping too often.
-const MAX_POSITIONS: usize = MAX_ROUNDS / GREATEST_PASSES * 64;
+const MAX_POSITIONS: usize = LOOP_LIMIT / GREATEST_PASSES * 64;
 
 /// How the norms at an image's positions become one score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

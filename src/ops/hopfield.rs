@@ -18,6 +18,40 @@ params! {
     pub struct Usage { rows: u32, slots: u32 }
 }
 
+params! {
+    /// Params of the simple kernels.
+    pub struct Step {
+        rows: u32, slots: u32, features: u32, step: u32, record: u32, flag: u32, tolerance: f32
+    }
+}
+
+params! {
+    /// Params of `pack`.
+    pub struct Pack { slots: u32, features: u32, slots_padded: u32, features_padded: u32 }
+}
+
+params! {
+    /// Params of the forward kernels.
+    pub struct Forward {
+        rows: u32, first: u32, slots: u32, features: u32, slots_padded: u32, features_padded: u32,
+        begin: u32, end: u32, renormalise: u32, save: u32, record: u32, tolerance: f32
+    }
+}
+
+params! {
+    /// Params of the backward kernels.
+    pub struct Backward {
+        rows: u32, first: u32, blocks: u32, slots: u32, features: u32, slots_padded: u32,
+        features_padded: u32, begin: u32, end: u32, steps: u32, renormalise: u32, record: u32,
+        accumulate: u32, splits: u32
+    }
+}
+
+params! {
+    /// Params of `sum_splits`.
+    pub struct SumSplits { length: u32, splits: u32 }
+}
+
 static REPORT: Shader = shader!("hopfield", "report", Report);
 
 static USAGE: Shader = shader!("hopfield", "usage", Usage);
@@ -97,12 +131,14 @@ struct Operands {
 /// `query` `[R, D]`, `patterns` W `[M, D]`, `beta` f32 `[1]`, all f32. The gradient goes through the unrolled
 /// steps to query and patterns; beta gets none.
 ///
-/// Memory beside the outputs: while a gradient is wanted the iterates, steps × R × D; while the kernels run
-/// at most 64 MiB, whatever R is, but with the simple kernels R × (M + 2 D) forward and some
+/// Memory beside the outputs: while a gradient is wanted the iterates, steps × R × D, in one
+/// tensor that must fit a binding; while the kernels run at most 64 MiB (and a copy or two of the patterns),
+/// whatever R is. With the simple kernels R × (M + 2 D) forward and some
 /// 2 R × (M + D) backward.
 ///
 /// # Errors
-/// Other shapes; no step; a tolerance that is negative or not a number.
+/// Other shapes; no step; a tolerance that is negative or not a number; for the simple kernels more than
+/// 21,000 slots or features, or 63,000 queries with a gradient.
 pub fn hopfield(
     tape: &mut Tape,
     query: Value,

@@ -33,6 +33,11 @@ params! {
 /// Invocations per workgroup of elementwise kernels.
 const WG: u64 = 64;
 
+/// Loop iterations that an invocation may run in total, over all its loops, nested or one after the
+/// other. Mesa's llvmpipe and lavapipe end every loop after 65,535, without a word
+/// (`LP_MAX_TGSI_LOOP_ITERATIONS`), and count the leaving of a loop too; longer walks are cut or refused.
+const LOOP_LIMIT: usize = 60_000;
+
 /// Workgroups for one invocation per element.
 fn groups_for(len: usize) -> u64 {
     (len as u64).div_ceil(WG)
@@ -51,11 +56,6 @@ fn elementwise(scalar: &'static Shader, vec4: &'static Shader, len: usize) -> Di
     Dispatch::new(kernel, &Elementwise { len: items as u32 }, groups_for(items)).flops(len as u64)
 }
 
-/// Most rounds of all loops together that one invocation may take. Mesa's software driver ends every
-/// loop, without a word, once an invocation has gone through 65,535
-/// (`LP_MAX_TGSI_LOOP_ITERATIONS`).
-const MAX_ROUNDS: usize = 60_000;
-
 /// A launch of a kernel that imports `lanes`, for `rows` rows of `len` elements, each visited
 /// `passes` times.
 ///
@@ -69,7 +69,7 @@ fn launch_rows(
 ) -> Dispatch {
     let lanes = match variant {
         Variant::Tiled if len as u64 >= WG => WG,
-        _ if len * passes > MAX_ROUNDS => WG,
+        _ if len * passes > LOOP_LIMIT => WG,
         _ => 1,
     };
     let kernel = Kernel::with(shader, &[("LANES", lanes as u32)]);

@@ -1,6 +1,6 @@
 //! Nearest neighbours by Euclidean distance; no gradient.
 
-use super::{MAX_ROUNDS, groups_for};
+use super::{LOOP_LIMIT, groups_for};
 use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Shader, params, shader};
 use crate::{Error, Result};
@@ -34,10 +34,10 @@ pub fn nearest(tape: &mut Tape, a: Value, b: Value) -> Result<(Value, Value)> {
     }
     // Rounds of the shader's loops over one pair of rows: fours, the rest, and the loop itself.
     let rounds = dim / 4 + dim % 4 + 1;
-    if rounds > MAX_ROUNDS {
+    if rounds > LOOP_LIMIT {
         return Err(Error::shape("nearest", format!("rows of {dim} values: at most 240,000")));
     }
-    let run = (MAX_ROUNDS / rounds).min(others);
+    let run = (LOOP_LIMIT / rounds).min(others);
     let runs = others.div_ceil(run);
     let distances = tape.temporary("nearest.distances", &[runs, rows], Element::F32)?;
     let indices = tape.temporary("nearest.indices", &[runs, rows], Element::U32)?;

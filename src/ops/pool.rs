@@ -1,6 +1,6 @@
 //! Pooling: greatest or average value of square windows, and the average of whole maps.
 
-use super::{MAX_ROUNDS, groups_for};
+use super::{LOOP_LIMIT, groups_for};
 use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Shader, params, shader};
 use crate::{Error, Result};
@@ -146,7 +146,7 @@ impl Pool {
         if h + 2 * padding < kernel[0] || w + 2 * padding < kernel[1] {
             return wrong("the window is larger than the padded map");
         }
-        if kernel[0] * (kernel[1] + 1) > MAX_ROUNDS {
+        if kernel[0] * (kernel[1] + 1) > LOOP_LIMIT {
             return wrong("the window is too large for one invocation");
         }
         let size = |len: usize, k: usize| (len + 2 * padding - k) / stride + 1;

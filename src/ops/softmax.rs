@@ -1,6 +1,6 @@
 //! Softmax over the rows of a matrix.
 
-use super::groups_for;
+use super::{LOOP_LIMIT, groups_for};
 use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Shader, Variant, params, shader};
 use crate::{Error, Result};
@@ -18,25 +18,35 @@ static BACKWARD_TILED: Shader = shader!("softmax", "backward_tiled", Rows);
 /// The family's shaders.
 pub const SHADERS: &[&Shader] = &[&FORWARD, &FORWARD_TILED, &BACKWARD, &BACKWARD_TILED];
 
-/// One invocation per row, or one workgroup per row.
+/// Loops that walk a row, one after the other, in the kernel with the most.
+const WALKS: usize = 3;
+/// Columns up to which one invocation may walk a row.
+const MAX_WALK: usize = LOOP_LIMIT / WALKS;
+/// Columns up to which the lanes of a workgroup may.
+const MAX_COLS: usize = 1 << 20;
+
+/// One workgroup per row on GPUs and for long rows, else one invocation per row.
 fn launch(tape: &Tape, row: &'static Shader, tiled: &'static Shader, params: &Rows) -> Dispatch {
     let rows = params.rows as usize;
-    match tape.variant() {
-        Variant::Tiled => Dispatch::new(Kernel::new(tiled), params, rows as u64),
-        Variant::Simple | Variant::Subgroup { .. } => {
-            Dispatch::new(Kernel::new(row), params, groups_for(rows))
-        }
+    if matches!(tape.variant(), Variant::Tiled) || params.cols as usize > MAX_WALK {
+        Dispatch::new(Kernel::new(tiled), params, rows as u64)
+    } else {
+        Dispatch::new(Kernel::new(row), params, groups_for(rows))
     }
 }
 
 /// `softmax(scale x)` of each row of `x: [R, C]`; keeps the output for the backward pass.
 ///
 /// # Errors
-/// An `x` that is no matrix.
+/// An `x` that is no matrix, or has more than 1,048,576 columns.
 pub fn softmax(tape: &mut Tape, x: Value, scale: f32) -> Result<Value> {
     let shape = tape.shape(x).to_vec();
-    let [rows, cols] = shape[..] else {
-        return Err(Error::shape("softmax", format!("x {shape:?}: expected [R, C]")));
+    let (rows, cols) = match shape[..] {
+        [rows, cols] if cols <= MAX_COLS => (rows, cols),
+        _ => {
+            let message = format!("x {shape:?}: expected [R, C] with C at most {MAX_COLS}");
+            return Err(Error::shape("softmax", message));
+        }
     };
     let y = tape.temporary("softmax", &shape, Element::F32)?;
     let params = Rows { rows: rows as u32, cols: cols as u32, scale };

@@ -1,6 +1,6 @@
 //! The variance term that keeps retrieved vectors apart (AnoMem eq. 6, from VICReg).
 
-use super::{groups_for, reduce, scalar_or_vec4};
+use super::{LOOP_LIMIT, groups_for, reduce, scalar_or_vec4};
 use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Shader, params, shader};
 use crate::{Error, Result};
@@ -26,10 +26,12 @@ static BACKWARD_VEC4: Shader = shader!("variance", "backward_vec4", Backward);
 /// The family's shaders.
 pub const SHADERS: &[&Shader] = &[&PARTIAL, &COLUMNS, &BACKWARD, &BACKWARD_VEC4];
 
-/// Most runs that the rows are cut into: enough invocations for a large GPU, few for stage 2.
+/// Runs that the rows are cut into at most, unless each is full: enough invocations for a large GPU, few for stage 2.
 const MAX_RUNS: usize = 64;
 /// Rows that a run should have at least.
 const MIN_RUN: usize = 32;
+/// Rows that a run may have at most: an invocation walks it twice.
+const MAX_RUN: usize = LOOP_LIMIT / 2;
 
 /// What [`variance_loss`] gives, each `[1]`.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +56,7 @@ pub fn variance_loss(tape: &mut Tape, z: Value, target: f32) -> Result<Variance>
             return Err(Error::shape("variance", message));
         }
     };
-    let run = rows.div_ceil(MAX_RUNS).max(MIN_RUN);
+    let run = rows.div_ceil(MAX_RUNS).clamp(MIN_RUN, MAX_RUN);
     let runs = rows.div_ceil(run);
     let params =
         Partial { rows: rows as u32, cols: cols as u32, run: run as u32, runs: runs as u32 };

@@ -276,6 +276,7 @@ mod tests {
 
     #[test]
     fn brightness_rises_evenly_with_the_score() {
+        // Inferno is even in CAM02-UCS; L*, which is simpler, runs a little flatter at the dark end.
         // CIE lightness L* of an sRGB colour, 0 to 100.
         let lightness = |[r, g, b]: [u8; 3]| {
             let linear = |value: u8| match f64::from(value) / 255.0 {
@@ -287,7 +288,7 @@ mod tests {
         };
         let steps: Vec<_> = (0..=10).map(|i| lightness(colour(i as f32 / 10.0))).collect();
         assert!(
-            steps.windows(2).all(|pair| (8.0..13.0).contains(&(pair[1] - pair[0]))),
+            steps.windows(2).all(|pair| (6.0..13.0).contains(&(pair[1] - pair[0]))),
             "{steps:?}"
         );
         assert_eq!([colour(0.0), colour(1.0)], [[0, 0, 4], [252, 255, 164]]);

@@ -100,7 +100,7 @@ impl ScoreTable {
         let stages: Vec<usize> = header.iter().skip(2).map_while(stage).collect();
         let mut table = Self { stages, rows: Vec::new() };
         let with_truth = header.len() > table.stages.len() + 2;
-        if header != csv::StringRecord::from(table.header(with_truth)) {
+        if !header.iter().eq(table.header(with_truth).iter()) {
             let expected = "path,score,score_s<stage>... and perhaps label,kind";
             return Err(fail(format!("columns {}: expected {expected}", join(&header))));
         }

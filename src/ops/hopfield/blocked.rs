@@ -2,38 +2,11 @@
 //! for GPUs, broadcasts within a subgroup for software drivers. Both leave the same parts for the patterns'
 //! gradient.
 
-use super::{Operands, RECORD, Sizes};
+use super::{Backward, Forward, Operands, Pack, RECORD, Sizes, SumSplits};
 use crate::Result;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
+use crate::gpu::{Kernel, Restated, Shader, Variant, shader};
 use crate::ops::groups_for;
-
-params! {
-    /// Params of `pack`.
-    pub struct Pack { slots: u32, features: u32, slots_padded: u32, features_padded: u32 }
-}
-
-params! {
-    /// Params of the forward kernels.
-    pub struct Forward {
-        rows: u32, first: u32, slots: u32, features: u32, slots_padded: u32, features_padded: u32,
-        begin: u32, end: u32, renormalise: u32, save: u32, record: u32, tolerance: f32
-    }
-}
-
-params! {
-    /// Params of the backward kernels.
-    pub struct Backward {
-        rows: u32, first: u32, blocks: u32, slots: u32, features: u32, slots_padded: u32,
-        features_padded: u32, begin: u32, end: u32, steps: u32, renormalise: u32, record: u32,
-        accumulate: u32, splits: u32
-    }
-}
-
-params! {
-    /// Params of `sum_splits`.
-    pub struct SumSplits { length: u32, splits: u32 }
-}
 
 pub(super) static PACK: Shader = shader!("hopfield", "pack", Pack);
 pub(super) static FORWARD_SUBGROUP: Shader = shader!("hopfield", "forward_subgroup", Forward);
@@ -59,6 +32,9 @@ pub(super) const RESTATED: &[Restated] = &[
 /// Loop iterations that one invocation may make on a software driver. lavapipe ends all loops of an
 /// invocation after 65,535 together, without a word (`LP_MAX_TGSI_LOOP_ITERATIONS`).
 const ITERATIONS: usize = 60_000;
+
+/// Elements of the forward scratch, 64 MiB.
+const SCRATCH: usize = 1 << 24;
 
 /// A set of kernels, and how the work is cut for it.
 #[derive(Clone, Copy)]
@@ -151,9 +127,22 @@ impl Kernels {
         (0..steps.div_ceil(each)).map(move |i| (i * each, ((i + 1) * each).min(steps)))
     }
 
+    /// Elements per row of a backward chunk.
+    fn chunk_columns(&self, s: &Sizes) -> usize {
+        let parts = 2 * (self.slots_padded + self.features_padded);
+        s.options.steps * parts + self.features_padded
+    }
+
+    /// Elements per row of the forward scratch, and the rows of one dispatch, whole blocks.
+    fn scratch(&self, s: &Sizes) -> (usize, usize) {
+        let columns = self.slots_padded + 2 * self.features_padded;
+        let most = self.in_flight.min(SCRATCH / columns) / self.block * self.block;
+        (columns, s.rows.next_multiple_of(self.block).min(most.max(self.block)))
+    }
+
     /// Rows of one backward chunk, whole blocks. All chunks but the last have as many.
     fn chunk_rows(&self, s: &Sizes) -> usize {
-        let per_row = s.options.steps * 2 * (self.slots_padded + self.features_padded);
+        let per_row = self.chunk_columns(s);
         // The second bound keeps the loop over a chunk's blocks within ITERATIONS.
         let most = (self.chunk / per_row).min((1 << 16) / s.options.steps).max(self.block);
         let count = s.rows.div_ceil(most / self.block * self.block);
@@ -189,8 +178,7 @@ pub(super) fn record(tape: &mut Tape, o: Operands, s: Sizes, k: Kernels) -> Resu
     // Without a gradient nothing is written there.
     let shape: &[usize] = if save { &[steps, s.rows, s.features] } else { &[1] };
     let iterates = tape.temporary("hopfield.iterates", shape, Element::F32)?;
-    let in_flight = s.rows.min(k.in_flight).next_multiple_of(k.block);
-    let columns = k.slots_padded + 2 * k.features_padded;
+    let (columns, in_flight) = k.scratch(&s);
     let scratch = tape.temporary("hopfield.scratch", &[in_flight, columns], Element::F32)?;
     for first in (0..s.rows).step_by(in_flight) {
         for (begin, end) in k.ranges(steps) {
@@ -243,7 +231,7 @@ fn backward(
     let shape = [k.splits, s.slots, s.features];
     let partials = tape.temporary("hopfield.grad_patterns", &shape, Element::F32)?;
     let rows = k.chunk_rows(&s);
-    let columns = steps * 2 * (k.slots_padded + k.features_padded) + k.features_padded;
+    let columns = k.chunk_columns(&s);
     let chunk = tape.temporary("hopfield.chunk", &[rows, columns], Element::F32)?;
     for first in (0..s.rows).step_by(rows) {
         let blocks = (s.rows - first).min(rows).div_ceil(k.block);

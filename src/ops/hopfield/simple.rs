@@ -1,18 +1,11 @@
 //! The simple kernels: one invocation per element or row, a few dispatches per step. The oracle of the
 //! others, and what a software driver without subgroups runs.
 
-use super::{Operands, RECORD, Sizes};
+use super::{Operands, RECORD, Sizes, Step};
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Shader, params, shader};
+use crate::gpu::{Kernel, Shader, shader};
 use crate::ops::groups_for;
 use crate::{Error, Result};
-
-params! {
-    /// Params of the simple kernels.
-    pub struct Step {
-        rows: u32, slots: u32, features: u32, step: u32, record: u32, flag: u32, tolerance: f32
-    }
-}
 
 pub(super) static TO_SLOTS: Shader = shader!("hopfield", "to_slots", Step);
 pub(super) static TO_FEATURES: Shader = shader!("hopfield", "to_features", Step);
