@@ -25,7 +25,7 @@ pub(super) struct Feed {
 
 impl Feed {
     /// Declares the variables for steps of `batch` images under names that start with `prefix`.
-    /// The images stay on the GPU if they fit one binding and half of what `budget` leaves.
+    /// The images stay on the GPU if they fit one binding, else each step uploads its batch.
     ///
     /// # Errors
     /// Names that exist, or an image that does not fit one binding.
