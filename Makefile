@@ -1,5 +1,5 @@
 # Two commands from a fresh clone: `make demo` and `make test`.
-.PHONY: demo test check driver break
+.PHONY: demo test check driver break bundle
 CARGO ?= cargo
 OUT ?= demo
 
@@ -21,3 +21,11 @@ check:
 # Breaks shaders line by line and asks whether the tests notice: `make break ARGS="pool --all"`.
 break: driver
 	python3 scripts/break-shaders.py $(ARGS)
+
+# Binaries for scripts/gpu-job.sh on a machine without Rust.
+bundle:
+	$(CARGO) build --release --bin anomem --example gemm_speed
+	$(CARGO) test --release --no-run --test kernels-tests
+	mkdir -p bundle
+	cp target/release/anomem target/release/examples/gemm_speed bundle/
+	cp "$$(ls -t target/release/deps/kernels_tests-* | grep -v '\.d$$' | head -1)" bundle/kernels-tests

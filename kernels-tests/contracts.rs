@@ -1,17 +1,13 @@
 //! What every family owes: its files in every corner, Params that agree, kernels that every backend's
 //! compiler takes and that fit WebGPU's default limits.
 
-use crate::harness::{gpu, is_listed};
+use crate::harness::{gpu, is_listed, root};
 use anomem::gpu::{Kernel, driver_module_of, layout_of, module_of};
 use anomem::ops::{kernels, shaders};
 use naga::back::{hlsl, msl, spv};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
 
 fn names(folder: &str, keep: impl Fn(&Path) -> bool) -> BTreeSet<String> {
     std::fs::read_dir(root().join(folder))

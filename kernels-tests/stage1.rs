@@ -1,6 +1,6 @@
 //! A whole training step, and ten of them, against PyTorch in f64: see golden/make_stage1.py.
 
-use crate::harness::{gpu, variants};
+use crate::harness::{gpu, root, variants};
 use anomem::anomem::objective::{Pairs, Weights, record};
 use anomem::anomem::{Config, Model};
 use anomem::autograd::{Element, Plan, PlanOptions, Tape, Value};
@@ -17,8 +17,7 @@ struct Golden(Vec<u8>);
 
 impl Golden {
     fn read() -> Self {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/kernels-tests/golden/stage1.safetensors");
-        Self(std::fs::read(path).unwrap())
+        Self(std::fs::read(root().join("kernels-tests/golden/stage1.safetensors")).unwrap())
     }
 
     fn bytes(&self, name: &str) -> Vec<u8> {

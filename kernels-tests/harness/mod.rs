@@ -1,5 +1,7 @@
 //! Comparing kernels with references. Tested itself before anything relies on it.
 
+use std::path::Path;
+
 mod close;
 mod device;
 
@@ -23,4 +25,10 @@ pub fn fill(len: usize, seed: u64) -> Vec<f32> {
 /// The same values in f64.
 pub fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|v| f64::from(*v)).collect()
+}
+
+/// The repository: where it was built, or, for a test binary on another machine, the current folder.
+pub fn root() -> &'static Path {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if built.join("shaders").is_dir() { built } else { Path::new(".") }
 }

@@ -1,0 +1,38 @@
+#!/bin/sh
+# All that a new GPU should tell, in one command: its limits, every kernel test, the speed of convolutions and
+# products, a profiled training, and, with a set of images, a detector trained and tested at full length.
+#
+#     scripts/gpu-job.sh OUT [BIN] [DATA [NORMAL_CLASS]]
+#
+# BIN holds `anomem`, `kernels-tests` and `gemm_speed` as `make bundle` puts them there, for machines without
+# Rust; run from the repository's root. Each part goes on when another fails; OUT/summary says which did.
+set -u
+out=${1:?usage: scripts/gpu-job.sh OUT [BIN] [DATA [NORMAL_CLASS]]}
+bin=${2:-bundle}
+data=${3:-}
+class=${4:-}
+mkdir -p "$out"
+: >"$out/summary"
+part() { # name, command...
+    name=$1
+    shift
+    begin=$(date +%s)
+    "$@" >"$out/$name.txt" 2>&1
+    echo "$name: exit $?, $(($(date +%s) - begin)) s" | tee -a "$out/summary"
+}
+part devices "$bin/anomem" devices --json
+part kernels env ANOMEM_GPU=require "$bin/kernels-tests" --test-threads 4
+part speed-tiled "$bin/gemm_speed" tiled
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+part synth "$bin/anomem" synth --out "$work/surfaces"
+part profile-tiny "$bin/anomem" train --data "$work/surfaces" --out "$work/tiny" --epochs 3 --profile "$out/tiny.json"
+part profile-resnet18 "$bin/anomem" train --data "$work/surfaces" --out "$work/r18" --preset resnet18 --epochs 2 \
+    --set train.batch=128 --profile "$out/resnet18.json"
+part demo "$bin/anomem" demo --out "$work/demo"
+cp "$work/demo/heatmaps.png" "$work/demo/metrics.json" "$out/" 2>/dev/null
+if [ -n "$data" ]; then
+    part train "$bin/anomem" train --data "$data" ${class:+--normal-class "$class"} --out "$work/full" --preset resnet18
+    part test "$bin/anomem" test --data "$data" ${class:+--normal-class "$class"} --model "$work/full" --baseline
+    cp "$work/full/log.jsonl" "$out/" 2>/dev/null
+fi
