@@ -67,6 +67,12 @@ impl ScaleRecord {
                  features, or memory.normalise = \"none\" lets one long prototype win",
                 100.0 * used
             ))
+        } else if *entropy < 0.002 {
+            Some(format!(
+                "the memory of stage {stage} is dead: every feature recalls its single nearest \
+                 prototype (entropy {entropy:.4} of 1), so nothing is associated; memory.beta = \
+                 {beta:.3} is too high for these features"
+            ))
         } else {
             None
         }
@@ -114,4 +120,31 @@ impl Journal {
 fn line(record: &EpochRecord) -> Result<String> {
     let text = serde_json::to_string(record);
     text.map(|t| t + "\n").map_err(|e| Error::Internal(format!("log: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dead_memories_are_told_from_living_ones() {
+        let record = |entropy, used| ScaleRecord {
+            stage: 3,
+            contrast: 4.0,
+            chance: 6.0,
+            variance: 0.05,
+            entropy,
+            used,
+            retrieved_variance: 0.5,
+            beta: 2.0,
+        };
+        // Measured on CIFAR-10: unit vectors with beta 2, raw features with beta 2, beta 16 at work.
+        for (entropy, used) in [(1.0, 0.004), (0.0, 0.1), (0.3, 0.004)] {
+            let warning = record(entropy, used).warning().unwrap_or_default();
+            assert!(warning.contains("stage 3 is dead"), "{entropy} {used}: {warning}");
+        }
+        for (entropy, used) in [(0.27, 0.12), (0.05, 0.17), (0.9, 0.3), (0.01, 0.07)] {
+            assert_eq!(record(entropy, used).warning(), None);
+        }
+    }
 }
