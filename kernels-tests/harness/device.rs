@@ -33,10 +33,7 @@ pub fn gpu(default_limits: bool) -> Option<&'static Gpu> {
 /// Every kernel variant that this adapter can run.
 pub fn variants(gpu: &Gpu) -> Vec<Variant> {
     let mut list = vec![Variant::Simple, Variant::Tiled];
-    list.extend(match gpu.report().subgroup {
-        Some((lanes @ (4 | 8), high)) if lanes == high => Some(Variant::Subgroup { lanes }),
-        _ => None,
-    });
+    list.extend(gpu.report().subgroup_variant());
     list
 }
 

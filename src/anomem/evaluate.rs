@@ -141,16 +141,10 @@ impl NearestPixels {
         let every: Vec<u32> = (0..batch as u32).collect();
         model.store.upload(gpu, slots, &every)?;
 
-        let (mean, std) = model.normalisation();
         let mut tape = Tape::new(gpu.report().variant());
         let t = &mut tape;
         let pixels = t.variable(&model.store, words);
-        let per_image = model.config.image.standardise == super::Standardise::PerImage;
-        let shape = [batch, height, width, channels];
-        let statistics =
-            if per_image { Some(augment::image_statistics(t, pixels, shape)?) } else { None };
-        let images =
-            augment::Images { pixels, shape, size: [height, width], statistics, mean, std };
+        let images = model.images(t, pixels, [batch, height, width, channels], None)?;
         let chosen = t.variable(&model.store, slots);
         let x = augment::plain(t, &images, chosen)?;
         let x = t.reshape(x, &[batch, dim])?;

@@ -92,9 +92,7 @@ impl Feed {
     }
 
     fn upload(&self, gpu: &Gpu, store: &Store, bytes: &[u8]) -> Result<()> {
-        let len = store.variable(self.words).len();
-        let mut words = vec![0_u32; len];
-        bytemuck::cast_slice_mut::<u32, u8>(&mut words)[..bytes.len()].copy_from_slice(bytes);
+        let words = packed(bytes, store.variable(self.words).len());
         store.upload(gpu, self.words, &words)
     }
 
@@ -108,14 +106,9 @@ impl Feed {
         let held = if self.resident { n } else { self.batch };
         let shape = [held, height, width, channels];
         let words = tape.variable(store, self.words);
-        let statistics = match (model.config.image.standardise, self.statistics) {
-            (Standardise::None, _) => None,
-            (Standardise::PerImage, Some(var)) => Some(tape.variable(store, var)),
-            (Standardise::PerImage, None) => Some(augment::image_statistics(tape, words, shape)?),
-        };
-        let (mean, std) = model.normalisation();
+        let measured = self.statistics.map(|var| tape.variable(store, var));
         Ok(Batch {
-            images: Images { pixels: words, shape, size: [height, width], statistics, mean, std },
+            images: model.images(tape, words, shape, measured)?,
             slots: tape.variable(store, self.slots),
             ids: tape.variable(store, self.ids),
         })
@@ -149,4 +142,11 @@ pub(super) struct Batch {
     pub slots: crate::autograd::Value,
     /// u32 `[B]`: which image of the set it is.
     pub ids: crate::autograd::Value,
+}
+
+/// Four bytes to a word, `words` of them, zeros behind the last byte.
+pub(super) fn packed(bytes: &[u8], words: usize) -> Vec<u32> {
+    let mut list = vec![0_u32; words];
+    bytemuck::cast_slice_mut::<u32, u8>(&mut list)[..bytes.len()].copy_from_slice(bytes);
+    list
 }

@@ -25,5 +25,5 @@ pub use config::{
 pub use evaluate::{Judged, NearestPixels, score_samples, test};
 pub use journal::{EpochRecord, Journal, ScaleRecord};
 pub use model::{Calibration, Model, Scale};
-pub use scorer::{Score, Scorer, Use};
+pub use scorer::{Score, Scorer};
 pub use trainer::{Observer, RunFolder, TrainingSet, load_model, train};

@@ -1,11 +1,11 @@
 //! The detector: encoder, one memory per scale, and the variables they share with every plan.
 
-use super::config::{Backbone, Config, Head, MemoryInit, Normalise, Standardise, Stem};
+use super::config::{Backbone, Config, Head, Normalise, Standardise, Stem};
 use crate::autograd::{Tape, Value};
 use crate::data::ChannelStats;
 use crate::gpu::Gpu;
 use crate::nn::{self, Builder, Depth, Group, Kind, Linear, Mode, Module, ResNet, ResNetOptions};
-use crate::ops::{hopfield, normalize};
+use crate::ops::{augment, hopfield, normalize};
 use crate::tensor::{Element, Store, VarId};
 use crate::{Error, Result};
 
@@ -161,7 +161,7 @@ impl Model {
     /// Mean and deviation that every pixel is normalised by, per channel; of the training images, or
     /// of images standardised one by one.
     #[must_use]
-    pub fn normalisation(&self) -> ([f32; 3], [f32; 3]) {
+    fn normalisation(&self) -> ([f32; 3], [f32; 3]) {
         let (mut mean, mut std) = ([STANDARD_MEAN; 3], [STANDARD_DEVIATION; 3]);
         if self.config.image.standardise == Standardise::None {
             let stats = self.channel_stats.mean.iter().zip(&self.channel_stats.std);
@@ -182,10 +182,26 @@ impl Model {
         self.scales.iter().zip(measured).map(|(_, c)| one(c)).collect()
     }
 
-    /// Whether prototypes and inverse temperatures are to be drawn from features before training.
-    #[must_use]
-    pub fn starts_from_data(&self) -> bool {
-        self.config.memory.init == MemoryInit::Data || self.config.memory.beta.is_none()
+    /// How the network sees the stored images `pixels`, of `shape` `[N, H, W, C]`. Their own means and
+    /// deviations, where the configuration asks for them, are `measured` or are to be.
+    ///
+    /// # Errors
+    /// Those of the operation.
+    pub(super) fn images(
+        &self,
+        tape: &mut Tape,
+        pixels: Value,
+        shape: [usize; 4],
+        measured: Option<Value>,
+    ) -> Result<augment::Images> {
+        let statistics = match (self.config.image.standardise, measured) {
+            (Standardise::None, _) => None,
+            (Standardise::PerImage, Some(measured)) => Some(measured),
+            (Standardise::PerImage, None) => Some(augment::image_statistics(tape, pixels, shape)?),
+        };
+        let (mean, std) = self.normalisation();
+        let size = [shape[1], shape[2]];
+        Ok(augment::Images { pixels, shape, size, statistics, mean, std })
     }
 
     /// Records the encoder; the map of each scale, `[N, H, W, D]`.

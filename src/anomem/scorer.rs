@@ -1,7 +1,8 @@
 //! Stage 2 for one class: scores and heat maps from the deviation between features and what the
 //! memory recalls of them (eqs. 8, 9 and 13).
 
-use super::config::{Reduce, Standardise};
+use super::config::Reduce;
+use super::feed::packed;
 use super::model::{Calibration, Model};
 use crate::autograd::{Plan, PlanOptions, Tape, Value};
 use crate::data::Pixels;
@@ -22,17 +23,6 @@ pub struct Score {
     pub heat: Vec<f32>,
 }
 
-/// What the memory does with the images seen.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Use {
-    /// The scale's stage.
-    pub stage: usize,
-    /// Mean entropy of the retrieval weights, 1 = uniform.
-    pub entropy: f64,
-    /// Share of the prototypes that are some position's first.
-    pub used: f64,
-}
-
 /// Scores images `[H, W, C]` of the model's size, a batch at a time.
 pub struct Scorer {
     plan: Plan,
@@ -48,9 +38,6 @@ pub struct Scorer {
 struct Outputs {
     score: Value,
     norms: Value,
-    entropy: Value,
-    slot: Value,
-    slots: usize,
 }
 
 impl Scorer {
@@ -78,13 +65,7 @@ impl Scorer {
         let t = &mut tape;
         let pixels = t.variable(&model.store, words);
         let shape = [batch, height, width, channels];
-        let statistics = match model.config.image.standardise {
-            Standardise::None => None,
-            Standardise::PerImage => Some(augment::image_statistics(t, pixels, shape)?),
-        };
-        let (mean, std) = model.normalisation();
-        let images =
-            augment::Images { pixels, shape, size: [height, width], statistics, mean, std };
+        let images = model.images(t, pixels, shape, None)?;
         let chosen = t.variable(&model.store, slots);
         let x = augment::plain(t, &images, chosen)?;
         let maps = model.maps(t, x, Mode::Evaluate)?;
@@ -111,12 +92,12 @@ impl Scorer {
                 Some(sum) => add(t, sum, large)?,
                 None => large,
             });
-            let (entropy, slot) = (recalled.entropy, recalled.slot);
-            outputs.push(Outputs { score, norms, entropy, slot, slots: scale.slots });
+            outputs.push(Outputs { score, norms });
         }
         let heat = heat.ok_or_else(|| Error::Internal("a model without scales".into()))?;
         for o in &outputs {
-            [o.score, o.norms, o.entropy, o.slot].into_iter().for_each(|v| tape.keep(v));
+            tape.keep(o.score);
+            tape.keep(o.norms);
         }
         tape.keep(heat);
         let options = PlanOptions { label: "scoring".into(), ..Default::default() };
@@ -127,11 +108,6 @@ impl Scorer {
     /// Images per step.
     pub fn batch(&self) -> usize {
         self.batch
-    }
-
-    /// Bytes that the plan's temporaries take on the GPU.
-    pub fn temporary_bytes(&self) -> u64 {
-        self.plan.temporary_bytes()
     }
 
     /// Runs up to a batch of images; the outputs stay on the GPU until the next call.
@@ -146,9 +122,7 @@ impl Scorer {
             )));
         }
         // The places behind the last image repeat the first, so that nothing unset is computed on.
-        let mut words = vec![0_u32; model.store.variable(self.words).len()];
-        let all: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
-        all[..bytes.len()].copy_from_slice(bytes);
+        let words = packed(bytes, model.store.variable(self.words).len());
         model.store.upload(gpu, self.words, &words)?;
         let slots: Vec<u32> = (0..self.batch).map(|i| if i < n { i as u32 } else { 0 }).collect();
         model.store.upload(gpu, self.slots, &slots)?;
@@ -190,7 +164,28 @@ impl Scorer {
     /// # Errors
     /// No image, or a fault of the GPU.
     pub fn calibrate(&self, gpu: &Gpu, model: &Model, pixels: &Pixels) -> Result<Vec<Calibration>> {
-        Ok(self.examine(gpu, model, pixels)?.0)
+        if pixels.n == 0 {
+            return Err(Error::Usage(
+                "no normal image is left to calibrate the scores with".into(),
+            ));
+        }
+        let mut figures: Vec<[Vec<f64>; 2]> = vec![Default::default(); self.outputs.len()];
+        for chunk in pixels.bytes.chunks(self.batch * self.image_len) {
+            let n = self.run(gpu, model, chunk)?;
+            for (o, lists) in self.outputs.iter().zip(&mut figures) {
+                for (value, list) in [o.score, o.norms].into_iter().zip(lists) {
+                    let read: Vec<f32> = self.plan.read(gpu, value)?;
+                    let of_images = read.len() / self.batch * n;
+                    list.extend(read[..of_images].iter().map(|v| f64::from(*v)));
+                }
+            }
+        }
+        let one = |[scores, norms]: &[Vec<f64>; 2]| {
+            let (score_mean, score_std) = mean_std(scores);
+            let (position_mean, position_std) = mean_std(norms);
+            Calibration { score_mean, score_std, position_mean, position_std }
+        };
+        Ok(figures.iter().map(one).collect())
     }
 
     /// Where the colours of heat maps start and end: at the typical heat of normal images, and as far
@@ -209,66 +204,6 @@ impl Scorer {
         let low = quantile(&mut typical, 0.5);
         let high = low + 2.0 * (quantile(&mut hottest, 0.95) - low);
         Ok([low, if high > low { high } else { low + 1.0 }])
-    }
-
-    /// Calibration, and what the memory does with these images.
-    ///
-    /// # Errors
-    /// No image, or a fault of the GPU.
-    pub fn examine(
-        &self,
-        gpu: &Gpu,
-        model: &Model,
-        pixels: &Pixels,
-    ) -> Result<(Vec<Calibration>, Vec<Use>)> {
-        if pixels.n == 0 {
-            return Err(Error::Usage(
-                "no normal image is left to calibrate the scores with".into(),
-            ));
-        }
-        let mut figures: Vec<Figures> =
-            self.outputs.iter().map(|o| Figures::new(o.slots)).collect();
-        for chunk in pixels.bytes.chunks(self.batch * self.image_len) {
-            let n = self.run(gpu, model, chunk)?;
-            for (o, f) in self.outputs.iter().zip(&mut figures) {
-                let scores: Vec<f32> = self.plan.read(gpu, o.score)?;
-                let norms: Vec<f32> = self.plan.read(gpu, o.norms)?;
-                let entropy: Vec<f32> = self.plan.read(gpu, o.entropy)?;
-                let slots: Vec<u32> = self.plan.read(gpu, o.slot)?;
-                let used = norms.len() / self.batch * n;
-                f.scores.extend(scores[..n].iter().map(|v| f64::from(*v)));
-                f.norms.extend(norms[..used].iter().map(|v| f64::from(*v)));
-                f.entropy.extend(entropy[..used].iter().map(|v| f64::from(*v)));
-                slots[..used].iter().for_each(|s| f.used[*s as usize] = true);
-            }
-        }
-        let calibration = figures.iter().map(Figures::calibration).collect();
-        let memory = model.scales.iter().zip(&figures).map(|(s, f)| Use {
-            stage: s.stage,
-            entropy: mean_std(&f.entropy).0,
-            used: f.used.iter().filter(|u| **u).count() as f64 / f.used.len() as f64,
-        });
-        Ok((calibration, memory.collect()))
-    }
-}
-
-struct Figures {
-    scores: Vec<f64>,
-    norms: Vec<f64>,
-    entropy: Vec<f64>,
-    used: Vec<bool>,
-}
-
-impl Figures {
-    fn new(slots: usize) -> Self {
-        let (scores, norms, entropy) = (Vec::new(), Vec::new(), Vec::new());
-        Self { scores, norms, entropy, used: vec![false; slots] }
-    }
-
-    fn calibration(&self) -> Calibration {
-        let (score_mean, score_std) = mean_std(&self.scores);
-        let (position_mean, position_std) = mean_std(&self.norms);
-        Calibration { score_mean, score_std, position_mean, position_std }
     }
 }
 

@@ -29,8 +29,8 @@ impl Progress {
     }
 
     /// Lists images that were left out.
-    pub(super) fn skipped(&mut self, errors: &[Error]) {
-        errors.iter().for_each(|e| self.warn(&format!("left out: {e}")));
+    pub(super) fn skipped(&self, errors: &[Error]) {
+        self.ui.left_out(errors);
     }
 
     /// Writes a profile's trace and prints its table.

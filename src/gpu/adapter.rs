@@ -47,12 +47,17 @@ pub enum Variant {
 impl AdapterReport {
     /// The kernels to use on this adapter.
     pub fn variant(&self) -> Variant {
-        match (self.class, self.subgroup) {
-            (AdapterClass::Software, Some((lanes @ (4 | 8), high))) if lanes == high => {
-                Variant::Subgroup { lanes }
-            }
-            (AdapterClass::Software, _) => Variant::Simple,
-            (AdapterClass::Discrete | AdapterClass::Integrated, _) => Variant::Tiled,
+        match self.class {
+            AdapterClass::Software => self.subgroup_variant().unwrap_or(Variant::Simple),
+            AdapterClass::Discrete | AdapterClass::Integrated => Variant::Tiled,
+        }
+    }
+
+    /// The subgroup kernels, where this adapter can run them: those of 4 or 8 lanes, always.
+    pub fn subgroup_variant(&self) -> Option<Variant> {
+        match self.subgroup {
+            Some((lanes @ (4 | 8), high)) if lanes == high => Some(Variant::Subgroup { lanes }),
+            _ => None,
         }
     }
 }

@@ -372,7 +372,8 @@ impl Gpu {
         }
         self.0.faults.begin(buffer.label())?;
         let pooled = size <= STAGING;
-        let staging = match lock(&self.0.staging).take().filter(|_| pooled) {
+        let spare = if pooled { lock(&self.0.staging).take() } else { None };
+        let staging = match spare {
             Some(staging) => staging,
             None => {
                 let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
