@@ -2,7 +2,7 @@
 //! compiler takes and that fit WebGPU's default limits.
 
 use crate::harness::{gpu, is_listed, root};
-use anomem::gpu::{Kernel, driver_module_of, layout_of, module_of};
+use anomem::gpu::{Kernel, driver_module_of, layout_of, module_of, shared_files};
 use anomem::ops::{kernels, shaders};
 use naga::back::{hlsl, msl, spv};
 use std::collections::BTreeSet;
@@ -35,13 +35,35 @@ fn every_family_has_its_four_corners() {
 
 #[test]
 fn every_shader_file_is_registered() {
-    let registered: BTreeSet<String> = shaders().iter().map(|s| s.label()).collect();
+    let kernels = shaders().into_iter().map(|s| format!("{}/{}", s.family, s.stem));
+    let registered: BTreeSet<String> =
+        kernels.chain(shared_files().map(ToString::to_string)).collect();
     let mut files = BTreeSet::new();
-    for family in names("shaders", Path::is_dir).iter().filter(|f| *f != "common") {
+    for family in names("shaders", Path::is_dir) {
         let stems = names(&format!("shaders/{family}"), |_| true);
-        files.extend(stems.into_iter().map(|stem| format!("{family}.{stem}")));
+        files.extend(stems.into_iter().map(|stem| format!("{family}/{stem}")));
     }
     assert_eq!(registered, files);
+}
+
+/// A family's shared file is tested with the family, so no other may use it; what two families need
+/// belongs to `common`.
+#[test]
+fn shared_files_are_imported_and_stay_within_their_family() {
+    let mut imported = BTreeSet::new();
+    for family in names("shaders", Path::is_dir) {
+        for stem in names(&format!("shaders/{family}"), |_| true) {
+            let file = format!("{family}/{stem}");
+            let text =
+                std::fs::read_to_string(root().join(format!("shaders/{file}.wgsl"))).unwrap();
+            for name in text.lines().filter_map(|l| l.strip_prefix("#import ")) {
+                let (folder, name) = name.split_once('/').unwrap_or(("common", name));
+                assert!(folder == "common" || folder == family, "{file} imports {folder}/{name}");
+                imported.insert(format!("{folder}/{name}"));
+            }
+        }
+    }
+    assert_eq!(imported, shared_files().map(ToString::to_string).collect());
 }
 
 /// What is not listed is not checked below. The harness refuses to run it; this finds a family whose
@@ -93,9 +115,13 @@ fn entry_points_bindings_and_guards_are_as_agreed() {
         assert_eq!(bound.last().unwrap().1, "p", "{label}: Params come last and are `p`");
         assert!(bound.len() <= 9, "{label}: WebGPU allows 8 storage buffers");
         // The way from Params to the guard may be long: all that the text shows is a comparison.
-        let code: String = shader.source.lines().map(|l| l.split("//").next().unwrap()).collect();
-        assert!(code.contains("if (") || code.contains(" < p."), "{label}: no guard");
-        assert!(!code.contains("arrayLength"), "{label}: sizes come from Params");
+        let code = |text: &str| -> String {
+            text.lines().map(|l| l.split("//").next().unwrap()).collect()
+        };
+        let own = code(shader.source);
+        assert!(own.contains("if (") || own.contains(" < p."), "{label}: no guard");
+        let all = code(&shader.text(&[]).unwrap());
+        assert!(!all.contains("arrayLength"), "{label}: sizes come from Params");
     }
 }
 

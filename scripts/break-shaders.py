@@ -148,19 +148,31 @@ def restated_constants():
     return set(re.findall(r'\(\s*"([A-Z_]+)"', text)) | {"WG"}
 
 
-def mutants_of(path, restated, rng):
-    """All mutants of a file, each line's in a list of its own."""
-    lines = path.read_text().split("\n")
-    params, inside, by_line = {}, None, []
-    for line in lines:
-        code = line.split("//")[0]
-        if re.match(r"struct Params", code):
-            inside = "params"
-        elif inside and (m := re.match(r"\s*(\w+)\s*:\s*(\w+),?", code)):
-            params[m[1]] = m[2]
-        elif inside and code.startswith("}"):
-            inside = None
-    inside, previous = False, ""
+def imported(path):
+    """A file and those that it imports, directly or through others, as `#import` of src/gpu/shader.rs."""
+    found, waiting = set(), [path]
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            for name in re.findall(r"^#import (\S+)", file.read_text(), re.M):
+                waiting.append(ROOT / "shaders" / f"{name if '/' in name else 'common/' + name}.wgsl")
+    return found
+
+
+def params_of(files):
+    """Names and types of the Params struct that one of the files declares."""
+    text = "\n".join(re.sub(r"//.*", "", f.read_text()) for f in files)
+    struct = re.search(r"^struct Params \{(.*?)\}", text, re.M | re.S)
+    return dict(re.findall(r"(\w+)\s*:\s*(\w+)", struct[1])) if struct else {}
+
+
+def mutants_of(path, users, restated, rng):
+    """All mutants of a file, each line's in a list of its own. users: the imported files of each user."""
+    lines, by_line = path.read_text().split("\n"), []
+    declared = [params_of(files) for files in users]
+    # The sizes that all users have: another would be invalid in some.
+    params = {n: kind for n, kind in declared[0].items() if all(d.get(n) == kind for d in declared)}
     for number, line in enumerate(lines, 1):
         code, comment = (line.split("//", 1) + [None])[:2]
         tail = "" if comment is None else "//" + comment
@@ -269,6 +281,8 @@ class Tests:
         return verdict, "".join(output)
 
     def baseline(self, family, shaders, limit):
+        if not self.names[family]:
+            sys.exit(f"{family}: no tests")
         if family not in self.seconds:
             start = time.monotonic()
             verdict, output = self.run(self.names[family], shaders, limit, whole=True)
@@ -311,7 +325,8 @@ def main():
 
     rng, restated, entries = random.Random(args.seed), restated_constants(), read_allow()
     files = sorted((ROOT / "shaders").glob("*/*.wgsl"))
-    imports = {f: set(re.findall(r"^#import (\w+)", f.read_text(), re.M)) for f in files}
+    kernels = [f for f in files if re.search(r"^@compute", f.read_text(), re.M)]
+    users = {f: [k for k in kernels if f in imported(k)] for f in files}
     known = {f.parent.name for f in files} | {f.stem for f in files if f.parent.name == "common"}
     if unknown := set(args.names) - known:
         sys.exit(f"no such family or common file: {', '.join(sorted(unknown))}")
@@ -319,7 +334,7 @@ def main():
         files = [f for f in files if f.parent.name in args.names or (f.parent.name == "common" and f.stem in args.names)]
     work = []
     for f in files:
-        by_line = mutants_of(f, restated, rng)
+        by_line = mutants_of(f, [sorted(imported(k)) for k in users[f]], restated, rng)
         chosen = [m for line in by_line for m in line] if args.all else sample(by_line, args.per_file, rng)
         work.extend(chosen)
     if args.list:
@@ -337,20 +352,14 @@ def main():
         first = copies.queue[0]
 
         def families_of(file):
-            if file.parent.name != "common":
-                return [file.parent.name]
-            users = {f.parent.name for f, names in imports.items() if file.stem in names}
-            for family in users:
+            found = {k.parent.name for k in users[file]}
+            for family in found:
                 tests.baseline(family, first, 600)
-            return sorted(users, key=lambda family: tests.seconds[family])
+            return sorted(found, key=lambda family: tests.seconds[family])
 
         families = {}
         for f in files:
             families[f] = families_of(f)
-            for family in families[f]:
-                if not tests.names[family]:
-                    sys.exit(f"{family}: no tests")
-                tests.baseline(family, first, 600)
 
         def one(mutant):
             shaders = copies.get()

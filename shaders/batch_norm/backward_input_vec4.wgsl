@@ -1,18 +1,9 @@
 // backward_input.wgsl with four neighbouring channels per invocation, for channels a multiple of 4.
 // One invocation per four channels and chunk of rows. Reference and tests: kernels-tests/batch_norm.rs.
 #import grid
+#import batch_norm/params
 
 const WG: u32 = 64u;
-
-struct Params {
-    rows: u32,         // all leading dimensions together
-    channels: u32,
-    chunks: u32,
-    chunk_stride: u32, // rows from the first of a chunk to the first of the next
-    row_stride: u32,   // rows from one of a chunk to its next
-    chunk_rows: u32,   // most rows of a chunk
-    eps: f32,
-}
 
 @group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
@@ -35,7 +26,7 @@ fn backward_input_vec4(
     if (i < quads * p.chunks) {
         let c = i % quads;
         let first = (i / quads) * p.chunk_stride;
-        let count = min(p.chunk_rows, (p.rows - first + p.row_stride - 1u) / p.row_stride);
+        let count = rows_of_chunk(first);
         let n = f32(p.rows);
         let s = sqrt(variance[c] + p.eps);
         let k = gamma[c] / s;

@@ -2,18 +2,9 @@
 // chunk of rows, xhat = (x - mean) / sqrt(variance + eps). backward_final adds the chunks.
 // One invocation per channel and chunk. Reference and tests: kernels-tests/batch_norm.rs.
 #import grid
+#import batch_norm/params
 
 const WG: u32 = 64u;
-
-struct Params {
-    rows: u32,         // all leading dimensions together
-    channels: u32,
-    chunks: u32,
-    chunk_stride: u32, // rows from the first of a chunk to the first of the next
-    row_stride: u32,   // rows from one of a chunk to its next
-    chunk_rows: u32,   // most rows of a chunk
-    eps: f32,
-}
 
 @group(0) @binding(0) var<storage, read> grad_y: array<f32>;   // [rows, channels]
 @group(0) @binding(1) var<storage, read> x: array<f32>;        // [rows, channels]
@@ -34,7 +25,7 @@ fn backward_sums(
         let c = i % p.channels;
         let chunk = i / p.channels;
         let first = chunk * p.chunk_stride;
-        let count = min(p.chunk_rows, (p.rows - first + p.row_stride - 1u) / p.row_stride);
+        let count = rows_of_chunk(first);
         let m = mean[c];
         var products = 0.0;
         var sum = 0.0;

@@ -2,18 +2,9 @@
 // x: [rows, channels]. Backward needs x, mean and variance.
 // One invocation per channel and chunk of rows. Reference and tests: kernels-tests/batch_norm.rs.
 #import grid
+#import batch_norm/params
 
 const WG: u32 = 64u;
-
-struct Params {
-    rows: u32,         // all leading dimensions together
-    channels: u32,
-    chunks: u32,
-    chunk_stride: u32, // rows from the first of a chunk to the first of the next
-    row_stride: u32,   // rows from one of a chunk to its next
-    chunk_rows: u32,   // most rows of a chunk
-    eps: f32,
-}
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> gamma: array<f32>;    // [channels]
@@ -33,7 +24,7 @@ fn forward(
     if (i < p.channels * p.chunks) {
         let c = i % p.channels;
         let first = (i / p.channels) * p.chunk_stride;
-        let count = min(p.chunk_rows, (p.rows - first + p.row_stride - 1u) / p.row_stride);
+        let count = rows_of_chunk(first);
         let k = gamma[c] / sqrt(variance[c] + p.eps);
         let m = mean[c];
         let b = beta[c];

@@ -3,18 +3,9 @@
 // when the mean is far from 0 (Chan, Golub and LeVeque 1983). statistics_final joins the chunks.
 // One invocation per channel and chunk. Reference and tests: kernels-tests/batch_norm.rs.
 #import grid
+#import batch_norm/params
 
 const WG: u32 = 64u;
-
-struct Params {
-    rows: u32,         // all leading dimensions together
-    channels: u32,
-    chunks: u32,
-    chunk_stride: u32, // rows from the first of a chunk to the first of the next
-    row_stride: u32,   // rows from one of a chunk to its next
-    chunk_rows: u32,   // most rows of a chunk
-    eps: f32,
-}
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> partial_mean: array<f32>;    // [channels, chunks]
@@ -32,7 +23,7 @@ fn statistics(
         let c = i % p.channels;
         let chunk = i / p.channels;
         let first = chunk * p.chunk_stride;
-        let count = min(p.chunk_rows, (p.rows - first + p.row_stride - 1u) / p.row_stride);
+        let count = rows_of_chunk(first);
         let shift = x[first * p.channels + c];
         var sum = 0.0;
         var squares = 0.0;

@@ -4,19 +4,10 @@
 // which evaluation uses later.
 // LANES invocations per channel. Reference and tests: kernels-tests/batch_norm.rs.
 #import grid
+#import batch_norm/params
 #import lanes
 
 const WG: u32 = 64u;
-
-struct Params {
-    rows: u32,         // all leading dimensions together
-    channels: u32,
-    chunks: u32,
-    chunk_stride: u32, // rows from the first of a chunk to the first of the next
-    row_stride: u32,   // rows from one of a chunk to its next
-    chunk_rows: u32,   // most rows of a chunk
-    eps: f32,
-}
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;               // [rows, channels]
 @group(0) @binding(1) var<storage, read> partial_mean: array<f32>;    // [channels, chunks]

@@ -1,18 +1,9 @@
 // statistics.wgsl with four neighbouring channels per invocation, for channels a multiple of 4.
 // One invocation per four channels and chunk. Reference and tests: kernels-tests/batch_norm.rs.
 #import grid
+#import batch_norm/params
 
 const WG: u32 = 64u;
-
-struct Params {
-    rows: u32,         // all leading dimensions together
-    channels: u32,
-    chunks: u32,
-    chunk_stride: u32, // rows from the first of a chunk to the first of the next
-    row_stride: u32,   // rows from one of a chunk to its next
-    chunk_rows: u32,   // most rows of a chunk
-    eps: f32,
-}
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> partial_mean: array<f32>;    // [channels, chunks]
@@ -31,7 +22,7 @@ fn statistics_vec4(
         let c = i % quads;
         let chunk = i / quads;
         let first = chunk * p.chunk_stride;
-        let count = min(p.chunk_rows, (p.rows - first + p.row_stride - 1u) / p.row_stride);
+        let count = rows_of_chunk(first);
         let shift = x[first * quads + c];
         var sum = vec4<f32>();
         var squares = vec4<f32>();

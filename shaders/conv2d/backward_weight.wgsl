@@ -3,22 +3,9 @@
 // One invocation per weight: the rung below the faster kernels and their oracle.
 // Reference and tests: kernels-tests/conv2d.rs.
 #import grid
+#import conv2d/params
 
 const WG: u32 = 64u;
-
-struct Params {
-    images: u32,
-    height: u32, // of x
-    width: u32,
-    channels: u32,
-    out_height: u32, // of y
-    out_width: u32,
-    out_channels: u32,
-    kernel_height: u32,
-    kernel_width: u32,
-    stride: u32,
-    padding: u32, // zeros on each side
-}
 
 @group(0) @binding(0) var<storage, read> x: array<f32>; // [N, H, W, C]
 @group(0) @binding(1) var<storage, read> grad_y: array<f32>; // [N, Ho, Wo, O]

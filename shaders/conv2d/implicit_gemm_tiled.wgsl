@@ -1,46 +1,13 @@
-// out[pixel, n] = sum over taps t and k of source[pixel's place under t, k] weight[t, k, n]: what
-// implicit_gemm_subgroup.wgsl computes, for GPUs, with tiles in workgroup memory.
-//
+// implicit_gemm.wgsl for GPUs, with tiles in workgroup memory.
 // A workgroup of 256 computes 128 pixels x 4 QUADS channels, 16 k at a time: each invocation ROWS pixels x 4 channels.
 // Values of the next 16 k are on their way from memory while these are multiplied.
 // Simple twins: forward.wgsl, backward_input.wgsl. Reference and tests: kernels-tests/conv2d.rs.
 #import grid
+#import conv2d/implicit_gemm
 
 const QUADS: u32 = 16u; // columns of the tile in fours: 16, 8 or 4
 const ROWS: u32 = QUADS / 2u; // per invocation
 const ROW_GROUPS: u32 = 256u / QUADS;
-// 0: weight is [taps, K, N]. 1: [taps, N, K]. K and N are filled up with zeros to multiples of 4.
-const BY_COLUMN: u32 = 0u;
-
-struct Params {
-    images: u32,
-    height: u32, // of source
-    width: u32,
-    k_quads: u32, // K / 4, rounded up
-    rows: u32, // of the grid of pixels that are computed
-    columns: u32,
-    n_quads: u32, // N / 4, rounded up
-    stride: u32, // pixel (i, j) under tap (a, b) sees source row i stride + row0 + a step
-    row0: i32,
-    column0: i32,
-    step: i32,
-    taps_down: u32,
-    taps_across: u32,
-    tap_row0: u32, // tap (a, b) is weight row tap_row0 + a tap_step of the kernel
-    tap_column0: u32,
-    tap_step: u32,
-    kernel_width: u32,
-    out_height: u32,
-    out_width: u32,
-    out_stride: u32, // pixel (i, j) is row out_row0 + i out_stride of out
-    out_row0: u32,
-    out_column0: u32,
-}
-
-@group(0) @binding(0) var<storage, read> source: array<vec4<f32>>; // [images, height, width, K / 4]
-@group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // [images, out_height, out_width, n_quads]
-@group(0) @binding(3) var<uniform> p: Params;
 
 // left[4 r + q]: quad q of the 16 k of pixel r.
 var<workgroup> left: array<vec4<f32>, 512>;
@@ -95,7 +62,7 @@ fn load_left(pixel: Pixel, q: Quad) -> vec4<f32> {
 
 // Past the last tap the left-hand side is 0, and any weight will do.
 fn load_right(q: Quad, k: u32, n: u32) -> vec4<f32> {
-    let tap = (p.tap_row0 + q.down * p.tap_step) * p.kernel_width + p.tap_column0 + q.across * p.tap_step;
+    let tap = weight_row(q.down, q.across);
     let column = min(n, 4u * p.n_quads - 1u);
     let by_k = ((tap * p.k_quads + q.quad) * 4u + k) * p.n_quads + column / 4u;
     let by_column = (tap * 4u * p.n_quads + column) * p.k_quads + q.quad;
@@ -131,13 +98,9 @@ fn multiply(q: u32, group: u32, column: u32) {
 }
 
 fn store(i: u32, pixel: u32, quad: u32) {
-    if (i >= ROWS || pixel >= p.images * p.rows * p.columns || quad >= p.n_quads) {
-        return;
+    if (i < ROWS && pixel < p.images * p.rows * p.columns && quad < p.n_quads) {
+        out[out_place(pixel) + quad] = tile[i];
     }
-    let line = pixel / p.columns;
-    let row = p.out_row0 + line % p.rows * p.out_stride;
-    let column = p.out_column0 + pixel % p.columns * p.out_stride;
-    out[((line / p.rows * p.out_height + row) * p.out_width + column) * p.n_quads + quad] = tile[i];
 }
 
 @compute @workgroup_size(256)

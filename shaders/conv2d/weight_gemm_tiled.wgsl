@@ -1,33 +1,12 @@
-// out[split, t, c, o] = sum over the pixels of one split of source[pixel's place under tap t, c] grad[pixel, o]: what
-// weight_gemm_subgroup.wgsl computes, for GPUs, with tiles in workgroup memory.
-//
+// weight_gemm.wgsl for GPUs, with tiles in workgroup memory.
 // A workgroup of 256 computes 128 rows (t, c) x 4 QUADS channels o, 16 pixels at a time: each invocation QUADS / 8
 // quads of rows x 4 channels. Values of the next 16 pixels are on their way from memory while these are multiplied.
 // Simple twin: backward_weight.wgsl. Reference and tests: kernels-tests/conv2d.rs.
 #import grid
+#import conv2d/weight_gemm
 
 const QUADS: u32 = 16u; // columns of the tile in fours: 16 or 8
 const ROW_GROUPS: u32 = 256u / QUADS;
-
-struct Params {
-    pixels: u32, // of grad: images rows columns
-    height: u32, // of source
-    width: u32,
-    c_quads: u32, // C / 4, rounded up
-    rows: u32, // of grad
-    columns: u32,
-    o_quads: u32, // O / 4, rounded up
-    stride: u32,
-    padding: u32,
-    taps: u32, // kernel_height kernel_width
-    kernel_width: u32,
-    split: u32, // pixels per split
-}
-
-@group(0) @binding(0) var<storage, read> source: array<vec4<f32>>; // [images, height, width, c_quads]
-@group(0) @binding(1) var<storage, read> grad: array<vec4<f32>>; // [images, rows, columns, o_quads]
-@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // [splits, taps, 4 c_quads, o_quads]
-@group(0) @binding(3) var<uniform> p: Params;
 
 // left[32 k + r]: quad of rows r at pixel k of the 16.
 var<workgroup> left: array<vec4<f32>, 512>;

@@ -4,17 +4,10 @@
 // x, grad_x: [rows, dims], o: [others, dims], grad_y: [R, S] by strides as in share.wgsl.
 // One invocation per element of grad_x. Reference and tests: kernels-tests/cosine.rs.
 #import grid
+#import cosine/backward_params
 
 const WG: u32 = 64u;
 const EPS: f32 = 1e-8;
-
-struct Params {
-    rows: u32, // of the side whose gradient is wanted
-    others: u32, // rows of the other side
-    dims: u32,
-    own_stride: u32, // elements of y between neighbours of the own side
-    other_stride: u32, // elements of y between neighbours of the other side
-}
 
 @group(0) @binding(0) var<storage, read> grad_y: array<f32>;
 @group(0) @binding(1) var<storage, read> x: array<f32>;

@@ -1,22 +1,12 @@
-// backward.wgsl by tiles of 64 rows x 64 dimensions, laid out as in forward_tiled.wgsl: 16 rows of
-// the other side at a time, with their weights grad_y_ij / n(o_j) for the 64 own rows.
+// backward.wgsl by tiles of 64 rows x 64 dimensions: 16 rows of the other side at a time, with their
+// weights grad_y_ij / n(o_j) for the 64 own rows.
 // x, grad_x: [rows, dims], o: [others, dims], grad_y: [R, S] by strides as in share.wgsl.
 // Reference and tests: kernels-tests/cosine.rs.
 #import grid
+#import cosine/tile
+#import cosine/backward_params
 
 const EPS: f32 = 1e-8;
-const TILE: u32 = 64u; // rows and dimensions of a tile
-const DEPTH: u32 = 16u; // other rows at a time
-const STRIDE: u32 = 65u; // TILE + 1: a transposed store then meets no bank twice
-const WG: u32 = 256u;
-
-struct Params {
-    rows: u32, // of the side whose gradient is wanted
-    others: u32, // rows of the other side
-    dims: u32,
-    own_stride: u32, // elements of y between neighbours of the own side
-    other_stride: u32, // elements of y between neighbours of the other side
-}
 
 @group(0) @binding(0) var<storage, read> grad_y: array<f32>;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -26,9 +16,6 @@ struct Params {
 @group(0) @binding(5) var<storage, read> shares: array<f32>;
 @group(0) @binding(6) var<storage, read_write> grad_x: array<f32>;
 @group(0) @binding(7) var<uniform> p: Params;
-
-var<workgroup> weights: array<f32, DEPTH * STRIDE>;
-var<workgroup> tile: array<f32, DEPTH * STRIDE>;
 
 fn store(i: u32, first: u32, sums: vec4<f32>) {
     for (var c = 0u; c < 4u; c++) {
@@ -59,10 +46,7 @@ fn backward_tiled(
     let ty = lane / 16u;
     // Neighbouring lanes shall read neighbouring elements of grad_y, whichever way it lies.
     let down = p.own_stride == 1u;
-    var sums0 = vec4<f32>(0.0);
-    var sums1 = vec4<f32>(0.0);
-    var sums2 = vec4<f32>(0.0);
-    var sums3 = vec4<f32>(0.0);
+    var sums = mat4x4<f32>();
     for (var j0 = 0u; j0 < p.others; j0 += DEPTH) {
         workgroupBarrier();
         for (var e = lane; e < TILE * DEPTH; e += WG) {
@@ -74,28 +58,20 @@ fn backward_tiled(
                 let at = (i0 + m) * p.own_stride + j * p.other_stride;
                 weight = grad_y[at] / max(norm_o[j], EPS);
             }
-            weights[k * STRIDE + m] = weight;
+            left[k * STRIDE + m] = weight;
             let row = j0 + e / TILE;
             let d = d0 + e % TILE;
             var v = 0.0;
             if (row < p.others && d < p.dims) {
                 v = o[row * p.dims + d];
             }
-            tile[e / TILE * STRIDE + e % TILE] = v;
+            right[e / TILE * STRIDE + e % TILE] = v;
         }
         workgroupBarrier();
-        for (var k = 0u; k < DEPTH; k++) {
-            let at = k * STRIDE + tx;
-            let v = vec4<f32>(tile[at], tile[at + 16u], tile[at + 32u], tile[at + 48u]);
-            let row = k * STRIDE + ty;
-            sums0 += weights[row] * v;
-            sums1 += weights[row + 16u] * v;
-            sums2 += weights[row + 32u] * v;
-            sums3 += weights[row + 48u] * v;
-        }
+        multiply(&sums, lane);
     }
-    store(i0 + ty, d0 + tx, sums0);
-    store(i0 + ty + 16u, d0 + tx, sums1);
-    store(i0 + ty + 32u, d0 + tx, sums2);
-    store(i0 + ty + 48u, d0 + tx, sums3);
+    store(i0 + ty, d0 + tx, sums[0]);
+    store(i0 + ty + 16u, d0 + tx, sums[1]);
+    store(i0 + ty + 32u, d0 + tx, sums[2]);
+    store(i0 + ty + 48u, d0 + tx, sums[3]);
 }

@@ -3,16 +3,9 @@
 // columns (own_stride = 1, other_stride = S). grad_y, y: [R, S], share: [rows].
 // One invocation per i. Reference and tests: kernels-tests/cosine.rs.
 #import grid
+#import cosine/backward_params
 
 const WG: u32 = 64u;
-
-struct Params {
-    rows: u32, // of the side whose gradient is wanted
-    others: u32, // rows of the other side
-    dims: u32,
-    own_stride: u32, // elements of y between neighbours of the own side
-    other_stride: u32, // elements of y between neighbours of the other side
-}
 
 @group(0) @binding(0) var<storage, read> grad_y: array<f32>;
 @group(0) @binding(1) var<storage, read> y: array<f32>;

@@ -1,19 +1,10 @@
-// next = sum (or sum / |sum|), unless the query has stopped: then next = x. It stops with the step that
+// next = sum (flag = 1: sum / |sum|), unless the query has stopped: then next = x. It stops with the step that
 // changes none of its coordinates by more than the tolerance. The simple kernel: one invocation per query.
 // Reference and tests: kernels-tests/hopfield.rs.
 #import grid
+#import hopfield/step_params
 
 const WG: u32 = 64u;
-
-struct Params {
-    rows: u32,        // R
-    slots: u32,       // M
-    features: u32,    // D
-    step: u32,        // t, from 0
-    record: u32,      // words per row of record
-    flag: u32,        // 1: renormalise
-    tolerance: f32,   // 0: never stop
-}
 
 @group(0) @binding(0) var<storage, read> x: array<f32>; // [R, D]
 @group(0) @binding(1) var<storage, read> sum: array<f32>; // [R, D], weights times patterns

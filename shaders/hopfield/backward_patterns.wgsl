@@ -1,19 +1,10 @@
 // grad_patterns (+)= weights^T grad_sum + grad_scores^T x: one step's part of the patterns' gradient, rows in
-// order. The first step walked back writes, the others add. The simple kernel: one invocation per element.
+// order. The first step walked back writes, the others (flag = 1) add. The simple kernel: one invocation per element.
 // Reference and tests: kernels-tests/hopfield.rs.
 #import grid
+#import hopfield/step_params
 
 const WG: u32 = 64u;
-
-struct Params {
-    rows: u32,        // R
-    slots: u32,       // M
-    features: u32,    // D
-    step: u32,        // t, from 0
-    record: u32,      // words per row of record
-    flag: u32,        // 1: add to what is there
-    tolerance: f32,   // not used here
-}
 
 @group(0) @binding(0) var<storage, read> weights: array<f32>; // [R, M]
 @group(0) @binding(1) var<storage, read> grad_sum: array<f32>; // [R, D]

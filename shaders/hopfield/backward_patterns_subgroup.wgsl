@@ -3,27 +3,11 @@
 // One subgroup computes LANES slots by TILE features; lane l owns 8 features, and loads slot l for all.
 // Reference and tests: kernels-tests/hopfield.rs.
 #import grid
+#import hopfield/backward_params
 
 const LANES: u32 = 8u; // per subgroup, and per workgroup
 
 const TILE: u32 = 8u * LANES;
-
-struct Params {
-    rows: u32,            // not used here
-    first: u32,           // not used here
-    blocks: u32,          // blocks of 8 queries in the chunk
-    slots: u32,           // M
-    features: u32,        // D
-    slots_padded: u32,    // Mp, a multiple of TILE
-    features_padded: u32, // Dp, a multiple of TILE
-    begin: u32,           // not used here
-    end: u32,             // not used here
-    steps: u32,           // T
-    renormalise: u32,     // not used here
-    record: u32,          // not used here
-    accumulate: u32,      // 1: add to what is there
-    splits: u32,          // not used here
-}
 
 // [T, blocks, 2 Mp + 2 Dp, 2]: columns of p, h, g, x, each 8 queries.
 @group(0) @binding(0) var<storage, read> chunk: array<vec4<f32>>;

@@ -3,6 +3,7 @@
 // One workgroup computes 64 slots by 64 features of one share, 4 by 4 per invocation; the steps' blocks of a
 // share are neighbours, walked in order. Reference and tests: kernels-tests/hopfield.rs.
 #import grid
+#import hopfield/backward_params
 
 const WG: u32 = 256u;
 
@@ -10,23 +11,6 @@ const ROWS: u32 = 32u;   // queries of a block
 const SIDE: u32 = 64u;   // of a tile
 const DEPTH: u32 = 16u;  // queries staged at a time
 const STRIDE: u32 = 68u; // of staged columns: 4 apart in the banks
-
-struct Params {
-    rows: u32,            // not used here
-    first: u32,           // not used here
-    blocks: u32,          // blocks of 32 queries in the chunk
-    slots: u32,           // M
-    features: u32,        // D
-    slots_padded: u32,    // as slots here
-    features_padded: u32, // as features here
-    begin: u32,           // not used here
-    end: u32,             // not used here
-    steps: u32,           // T
-    renormalise: u32,     // not used here
-    record: u32,          // not used here
-    accumulate: u32,      // 1: add to what is there
-    splits: u32,          // S
-}
 
 // [T, blocks, 2 M + 2 D, 32]: columns of p, h, g, x, each 32 queries.
 @group(0) @binding(0) var<storage, read> chunk: array<f32>;

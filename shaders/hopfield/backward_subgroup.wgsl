@@ -2,35 +2,15 @@
 // queries of one chunk of rows. With x the input of a step, p = softmax(beta x W^T), u = p W and
 // g = dL/du (through the renormalisation):
 //   dL/dp = g W^T, h = beta p (dL/dp - p . dL/dp), dL/dx = h W, and for the patterns dL/dW += p^T g + h^T x,
-// which backward_patterns_subgroup.wgsl sums from the parts of `chunk`. Steps that a query did not take pass
+// which backward_patterns_subgroup.wgsl sums from the parts of `scratch`. Steps that a query did not take pass
 // the gradient on and leave p = h = 0.
-// One subgroup takes 8 queries; who owns which column, as in forward_subgroup.wgsl: nothing passes between
-// lanes through memory. g of step end-1 is in the chunk when a dispatch starts in the middle.
+// One subgroup takes 8 queries; nothing passes between lanes through memory. g of step end-1 is in scratch when
+// a dispatch starts in the middle.
 // Reference and tests: kernels-tests/hopfield.rs.
 #import grid
 #import numeric
-
-const LANES: u32 = 8u; // per subgroup, and per workgroup
-
-const TILE: u32 = 8u * LANES;
-const QUADS: u32 = TILE / 4u;
-
-struct Params {
-    rows: u32,            // R, of the whole retrieval
-    first: u32,           // first row of the chunk
-    blocks: u32,          // blocks of 8 queries in the chunk
-    slots: u32,           // M
-    features: u32,        // D
-    slots_padded: u32,    // Mp, a multiple of TILE
-    features_padded: u32, // Dp, a multiple of TILE
-    begin: u32,           // last step that this dispatch walks back
-    end: u32,             // one beyond the first
-    steps: u32,           // T
-    renormalise: u32,     // 1: every iterate had unit length
-    record: u32,          // words per row of record
-    accumulate: u32,      // not used here
-    splits: u32,          // not used here
-}
+#import hopfield/backward_params
+#import hopfield/subgroup_product
 
 @group(0) @binding(0) var<storage, read> grad_retrieved: array<f32>; // [R, D]
 @group(0) @binding(1) var<storage, read> query: array<f32>; // [R, D]
@@ -39,61 +19,9 @@ struct Params {
 @group(0) @binding(4) var<storage, read> iterates: array<f32>; // [T, R, D], outputs of the steps
 @group(0) @binding(5) var<storage, read> record: array<u32>; // [R, 4 + T] slot steps entropy stopped lengths
 // [T, blocks, 2 Mp + 2 Dp, 2]: columns of p, h, g, x; then [blocks, Dp, 2]: of dL/dx of step 0.
-@group(0) @binding(6) var<storage, read_write> chunk: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> scratch: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> grad_query: array<f32>; // [R, D]
 @group(0) @binding(8) var<uniform> p: Params;
-
-// tile[2 q + h] += (4 queries q) x (4 columns h), outer products.
-fn accumulate(tile: ptr<function, array<mat4x4<f32>, 4>>, a: mat2x4<f32>, row: u32) {
-    let b0 = packed[row];
-    let b1 = packed[row + 1u];
-    for (var q = 0u; q < 2u; q++) {
-        (*tile)[2u * q] += mat4x4<f32>(a[q] * b0.x, a[q] * b0.y, a[q] * b0.z, a[q] * b0.w);
-        (*tile)[2u * q + 1u] += mat4x4<f32>(a[q] * b1.x, a[q] * b1.y, a[q] * b1.z, a[q] * b1.w);
-    }
-}
-
-// The lane's 8 columns of (8 queries x length, columns at `start`) times (length x TILE, from packed).
-fn multiply(start: u32, panel: u32, length: u32, lane: u32) -> array<mat4x4<f32>, 4> {
-    var tile: array<mat4x4<f32>, 4>;
-    var row = panel * QUADS + lane * 2u;
-    for (var k = 0u; k < length; k += TILE) {
-        for (var c = 0u; c < 8u; c++) {
-            let own = start + (k + lane * 8u + c) * 2u;
-            let a0 = chunk[own];
-            let a1 = chunk[own + 1u];
-            accumulate(&tile, mat2x4<f32>(subgroupBroadcast(a0, 0u), subgroupBroadcast(a1, 0u)), row + 0u * QUADS);
-            accumulate(&tile, mat2x4<f32>(subgroupBroadcast(a0, 1u), subgroupBroadcast(a1, 1u)), row + 1u * QUADS);
-            accumulate(&tile, mat2x4<f32>(subgroupBroadcast(a0, 2u), subgroupBroadcast(a1, 2u)), row + 2u * QUADS);
-            accumulate(&tile, mat2x4<f32>(subgroupBroadcast(a0, 3u), subgroupBroadcast(a1, 3u)), row + 3u * QUADS);
-            if (LANES > 4u) {
-                accumulate(&tile, mat2x4<f32>(subgroupBroadcast(a0, 4u), subgroupBroadcast(a1, 4u)), row + 4u * QUADS);
-                accumulate(&tile, mat2x4<f32>(subgroupBroadcast(a0, 5u), subgroupBroadcast(a1, 5u)), row + 5u * QUADS);
-                accumulate(&tile, mat2x4<f32>(subgroupBroadcast(a0, 6u), subgroupBroadcast(a1, 6u)), row + 6u * QUADS);
-                accumulate(&tile, mat2x4<f32>(subgroupBroadcast(a0, 7u), subgroupBroadcast(a1, 7u)), row + 7u * QUADS);
-            }
-            row += LANES * QUADS;
-        }
-    }
-    return tile;
-}
-
-// (8 queries x length, columns at `start`) times (length x columns), scaled, to columns at `to`.
-fn product(start: u32, panels: u32, length: u32, scale: f32, to: u32, columns: u32, lane: u32) {
-    for (var column = 0u; column < columns; column += TILE) {
-        var tile = multiply(start, panels + column / TILE * length, length, lane);
-        for (var c = 0u; c < 8u; c++) {
-            let at = to + (column + lane * 8u + c) * 2u;
-            chunk[at] = scale * tile[c / 4u][c % 4u];
-            chunk[at + 1u] = scale * tile[2u + c / 4u][c % 4u];
-        }
-    }
-}
-
-// The n-th column that this lane owns: 8 neighbours of every tile.
-fn owned(n: u32, lane: u32) -> u32 {
-    return n / 8u * TILE + lane * 8u + n % 8u;
-}
 
 // Rows row .. row+4 of column d of the input of step t, which is the output of step t - 1; 0 where not taken.
 fn iterate(row: u32, t: u32, d: u32, taken: vec4<bool>) -> vec4<f32> {
@@ -116,7 +44,7 @@ fn enter(x: u32, g: u32, row: u32, t: u32, taken: vec4<bool>, lane: u32) {
     let own = p.features_padded / LANES;
     for (var n = 0u; n < own; n++) {
         let d = owned(n, lane);
-        chunk[x + d * 2u] = iterate(row, t, d, taken);
+        scratch[x + d * 2u] = iterate(row, t, d, taken);
     }
     var length = vec4<f32>(1.0);
     var along = vec4<f32>(0.0);
@@ -127,14 +55,14 @@ fn enter(x: u32, g: u32, row: u32, t: u32, taken: vec4<bool>, lane: u32) {
     }
     for (var n = 0u; n < own && p.renormalise != 0u; n++) {
         let d = owned(n, lane);
-        along += chunk[g + d * 2u] * iterate(row, t + 1u, d, taken);
+        along += scratch[g + d * 2u] * iterate(row, t + 1u, d, taken);
     }
     // Below 1e-12 the forward pass divides by 1e-12, a constant.
     along = select(vec4<f32>(0.0), subgroupAdd(along), length > vec4<f32>(1e-12));
     for (var n = 0u; n < own && p.renormalise != 0u; n++) {
         let d = owned(n, lane);
         let inward = iterate(row, t + 1u, d, taken) * along;
-        chunk[g + d * 2u] = (chunk[g + d * 2u] - inward) / max(length, vec4<f32>(1e-12));
+        scratch[g + d * 2u] = (scratch[g + d * 2u] - inward) / max(length, vec4<f32>(1e-12));
     }
 }
 
@@ -144,26 +72,26 @@ fn weigh(w: u32, h: u32, scale: f32, taken: vec4<bool>, lane: u32) {
     var top = vec4<f32>(LOWEST);
     for (var n = 0u; n < own; n++) {
         let m = owned(n, lane);
-        top = max(top, select(vec4<f32>(LOWEST), chunk[w + m * 2u], m < p.slots));
+        top = max(top, select(vec4<f32>(LOWEST), scratch[w + m * 2u], m < p.slots));
     }
     top = subgroupMax(top);
     var total = vec4<f32>(0.0);
     var mean = vec4<f32>(0.0);
     for (var n = 0u; n < own; n++) {
         let m = owned(n, lane);
-        let e = select(vec4<f32>(0.0), exp(chunk[w + m * 2u] - top), m < p.slots);
-        chunk[w + m * 2u] = e;
+        let e = select(vec4<f32>(0.0), exp(scratch[w + m * 2u] - top), m < p.slots);
+        scratch[w + m * 2u] = e;
         total += e;
-        mean += e * chunk[h + m * 2u];
+        mean += e * scratch[h + m * 2u];
     }
     total = subgroupAdd(total);
     mean = subgroupAdd(mean) / total;
     for (var n = 0u; n < own; n++) {
         let m = owned(n, lane);
-        let weight = chunk[w + m * 2u] / total;
-        let grad = scale * weight * (chunk[h + m * 2u] - mean);
-        chunk[w + m * 2u] = select(vec4<f32>(0.0), weight, taken);
-        chunk[h + m * 2u] = select(vec4<f32>(0.0), grad, taken);
+        let weight = scratch[w + m * 2u] / total;
+        let grad = scale * weight * (scratch[h + m * 2u] - mean);
+        scratch[w + m * 2u] = select(vec4<f32>(0.0), weight, taken);
+        scratch[h + m * 2u] = select(vec4<f32>(0.0), grad, taken);
     }
 }
 
@@ -171,8 +99,8 @@ fn weigh(w: u32, h: u32, scale: f32, taken: vec4<bool>, lane: u32) {
 fn leave(g: u32, row: u32, t: u32, to: u32, taken: vec4<bool>, lane: u32) {
     for (var n = 0u; n < p.features_padded / LANES; n++) {
         let d = owned(n, lane);
-        let grad = select(chunk[g + d * 2u], chunk[to + d * 2u], taken);
-        chunk[to + d * 2u] = grad;
+        let grad = select(scratch[g + d * 2u], scratch[to + d * 2u], taken);
+        scratch[to + d * 2u] = grad;
         for (var i = 0u; i < 4u && t == 0u; i++) {
             if (row + i < p.rows && d < p.features) {
                 grad_query[(row + i) * p.features + d] = grad[i];
@@ -197,7 +125,7 @@ fn start(g: u32, row: u32, lane: u32) -> vec4<u32> {
                 column[i] = grad_retrieved[(row + i) * p.features + d];
             }
         }
-        chunk[g + d * 2u] = column;
+        scratch[g + d * 2u] = column;
     }
     return steps;
 }

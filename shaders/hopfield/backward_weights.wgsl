@@ -2,18 +2,9 @@
 // take the step get zeros, in weights too. The simple kernel: one invocation per query. Reference and tests:
 // kernels-tests/hopfield.rs.
 #import grid
+#import hopfield/step_params
 
 const WG: u32 = 64u;
-
-struct Params {
-    rows: u32,        // R
-    slots: u32,       // M
-    features: u32,    // D
-    step: u32,        // t, from 0
-    record: u32,      // words per row of record
-    flag: u32,        // not used here
-    tolerance: f32,   // not used here
-}
 
 @group(0) @binding(0) var<storage, read> grad_weights: array<f32>; // [R, M], g
 @group(0) @binding(1) var<storage, read> beta: array<f32>; // [1]

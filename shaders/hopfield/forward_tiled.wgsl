@@ -5,29 +5,8 @@
 // A column is 32 queries. Backward needs iterates and record (save = 1).
 // Reference and tests: kernels-tests/hopfield.rs.
 #import grid
-#import numeric
-
-const WG: u32 = 256u; // invocations, and columns of a tile
-
-const ROWS: u32 = 32u;        // queries of a block
-const DEPTH: u32 = 8u;        // terms staged at a time
-const PARTS: u32 = WG / ROWS; // invocations per query
-const STRIDE: u32 = WG + 4u;  // of staged columns: 4 apart in the banks
-
-struct Params {
-    rows: u32,            // R, queries
-    first: u32,           // first row of this dispatch
-    slots: u32,           // M
-    features: u32,        // D
-    slots_padded: u32,    // as slots here
-    features_padded: u32, // as features here
-    begin: u32,           // first step of this dispatch
-    end: u32,             // one beyond its last
-    renormalise: u32,     // 1: every iterate has unit length
-    save: u32,            // 1: write iterates and lengths
-    record: u32,          // words per row of record
-    tolerance: f32,
-}
+#import hopfield/forward_params
+#import hopfield/tiled_product
 
 @group(0) @binding(0) var<storage, read> query: array<f32>; // [R, D]
 @group(0) @binding(1) var<storage, read> patterns: array<f32>; // [M, D]
@@ -40,85 +19,6 @@ struct Params {
 @group(0) @binding(7) var<uniform> p: Params;
 
 var<workgroup> running: u32;
-
-var<workgroup> staged_a: array<f32, DEPTH * ROWS>;
-var<workgroup> staged_b: array<f32, DEPTH * STRIDE>;
-var<workgroup> partial: array<f32, WG>;
-
-// DEPTH terms from k: of the block's queries, and of WG columns of W^T (by_slot) or W, 0 outside.
-fn stage(start: u32, k: u32, length: u32, column: u32, columns: u32, by_slot: bool, lane: u32) {
-    for (var i = lane; i < DEPTH * ROWS; i += WG) {
-        staged_a[i] = 0.0;
-        if (k + i / ROWS < length) {
-            staged_a[i] = scratch[start + k * ROWS + i];
-        }
-    }
-    for (var i = lane; i < DEPTH * WG; i += WG) {
-        // Neighbours in memory to neighbouring invocations.
-        let depth = select(i / WG, i % DEPTH, by_slot);
-        let c = select(i % WG, i / DEPTH, by_slot);
-        let slot = select(k + depth, column + c, by_slot);
-        let feature = select(column + c, k + depth, by_slot);
-        var value = 0.0;
-        if (k + depth < length && column + c < columns) {
-            value = patterns[slot * p.features + feature];
-        }
-        staged_b[depth * STRIDE + c] = value;
-    }
-}
-
-// (32 queries x length, columns at `start`) times W^T (by_slot) or W, scaled, to columns at `to`. Each
-// invocation computes 4 queries of 8 columns.
-fn product(start: u32, length: u32, scale: f32, to: u32, columns: u32, by_slot: bool, lane: u32) {
-    let own_column = lane % (WG / 8u) * 4u;
-    let own_row = lane / (WG / 8u) * 4u;
-    for (var column = 0u; column < columns; column += WG) {
-        var tile: array<vec4<f32>, 8>;
-        for (var k = 0u; k < length; k += DEPTH) {
-            workgroupBarrier();
-            stage(start, k, length, column, columns, by_slot, lane);
-            workgroupBarrier();
-            for (var i = 0u; i < DEPTH; i++) {
-                let a = i * ROWS + own_row;
-                let four = vec4<f32>(staged_a[a], staged_a[a + 1u], staged_a[a + 2u], staged_a[a + 3u]);
-                let b = i * STRIDE + own_column;
-                for (var c = 0u; c < 4u; c++) {
-                    tile[c] += four * staged_b[b + c];
-                    tile[c + 4u] += four * staged_b[b + WG / 2u + c];
-                }
-            }
-        }
-        for (var c = 0u; c < 8u; c++) {
-            let at = column + c / 4u * (WG / 2u) + own_column + c % 4u;
-            for (var i = 0u; i < 4u && at < columns; i++) {
-                scratch[to + at * ROWS + own_row + i] = scale * tile[c][i];
-            }
-        }
-    }
-}
-
-// Over the PARTS invocations of a query, lane, lane + ROWS, ..; all of them get the result.
-fn row_sum(lane: u32, value: f32) -> f32 {
-    workgroupBarrier();
-    partial[lane] = value;
-    workgroupBarrier();
-    var sum = 0.0;
-    for (var i = lane % ROWS; i < WG; i += ROWS) {
-        sum += partial[i];
-    }
-    return sum;
-}
-
-fn row_max(lane: u32, value: f32) -> f32 {
-    workgroupBarrier();
-    partial[lane] = value;
-    workgroupBarrier();
-    var top = LOWEST;
-    for (var i = lane % ROWS; i < WG; i += ROWS) {
-        top = max(top, partial[i]);
-    }
-    return top;
-}
 
 struct Weighed {
     total: f32, // sum of exp(score - top)

@@ -1,18 +1,9 @@
 // y = a W, [R, M] times [M, D]: sums of patterns, and gradients of queries. The simple kernel: one invocation
 // per element of y. Reference and tests: kernels-tests/hopfield.rs.
 #import grid
+#import hopfield/step_params
 
 const WG: u32 = 64u;
-
-struct Params {
-    rows: u32,        // R
-    slots: u32,       // M
-    features: u32,    // D
-    step: u32,        // t, from 0
-    record: u32,      // words per row of record
-    flag: u32,        // not used here
-    tolerance: f32,   // not used here
-}
 
 @group(0) @binding(0) var<storage, read> a: array<f32>; // [R, M]
 @group(0) @binding(1) var<storage, read> patterns: array<f32>; // [M, D]

@@ -1,18 +1,9 @@
-// y = scale a W^T, [R, D] times [M, D]: scores of queries, and gradients of weights. The simple kernel: one
-// invocation per element of y. Reference and tests: kernels-tests/hopfield.rs.
+// y = scale a W^T, [R, D] times [M, D]: scores of queries (flag = 1: scale = beta), and gradients of weights
+// (0: scale = 1). The simple kernel: one invocation per element of y. Reference and tests: kernels-tests/hopfield.rs.
 #import grid
+#import hopfield/step_params
 
 const WG: u32 = 64u;
-
-struct Params {
-    rows: u32,        // R
-    slots: u32,       // M
-    features: u32,    // D
-    step: u32,        // t, from 0
-    record: u32,      // words per row of record
-    flag: u32,        // 1: scale = beta, 0: scale = 1
-    tolerance: f32,   // not used here
-}
 
 @group(0) @binding(0) var<storage, read> a: array<f32>; // [R, D]
 @group(0) @binding(1) var<storage, read> patterns: array<f32>; // [M, D]

@@ -1,20 +1,11 @@
 // weights = softmax(scores) by row, with its largest slot and its entropy -sum p ln p / ln M in the record of
-// rows that have not stopped. The simple kernel: one invocation per query. Reference and tests:
+// rows that have not stopped (flag = 1). The simple kernel: one invocation per query. Reference and tests:
 // kernels-tests/hopfield.rs.
 #import grid
+#import hopfield/step_params
 #import numeric
 
 const WG: u32 = 64u;
-
-struct Params {
-    rows: u32,        // R
-    slots: u32,       // M
-    features: u32,    // D
-    step: u32,        // t, from 0
-    record: u32,      // words per row of record
-    flag: u32,        // 1: write the record
-    tolerance: f32,   // not used here
-}
 
 @group(0) @binding(0) var<storage, read> scores: array<f32>; // [R, M]
 @group(0) @binding(1) var<storage, read_write> weights: array<f32>; // [R, M]

@@ -4,21 +4,9 @@
 // per row, which alone writes that row; similarities are computed again.
 // Reference and tests: kernels-tests/nt_xent.rs.
 #import grid
+#import nt_xent/similarity
 
 const WG: u32 = 64u;
-
-struct Params {
-    pairs: u32, // n
-    features: u32, // D
-    padded_features: u32, // not used here
-    groups: u32,
-    image_rows: u32,
-    tiles: u32, // not used here
-    has_valid: u32, // 0: `valid` is bound to something else
-    inverse_tau: f32,
-    begin: u32, // columns of the group that this launch takes: rows
-    end: u32, // one past them
-}
 
 @group(0) @binding(0) var<storage, read> grad_loss: array<f32>; // [1]
 @group(0) @binding(1) var<storage, read> a: array<f32>; // [pairs, features]
@@ -29,28 +17,6 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> grad_a: array<f32>; // [pairs, features]
 @group(0) @binding(7) var<storage, read_write> grad_b: array<f32>; // [pairs, features]
 @group(0) @binding(8) var<uniform> p: Params;
-
-fn z(row: u32, c: u32) -> f32 {
-    if (row < p.pairs) {
-        return a[row * p.features + c];
-    }
-    return b[(row - p.pairs) * p.features + c];
-}
-
-fn similarity(i: u32, j: u32) -> f32 {
-    var s = 0.0;
-    for (var c = 0u; c < p.features; c++) {
-        s += z(i, c) * z(j, c);
-    }
-    return s * p.inverse_tau;
-}
-
-fn kept(pair: u32) -> bool {
-    if (p.has_valid == 0u) {
-        return true;
-    }
-    return valid[pair] != 0.0;
-}
 
 @compute @workgroup_size(WG)
 fn backward(

@@ -4,27 +4,13 @@
 // the tile's sums, 4 anchors x 4 features per invocation, added to what the same invocation wrote before.
 // Rows packed by pack.wgsl, several bound twice. Reference and tests: kernels-tests/nt_xent.rs.
 #import grid
+#import nt_xent/weight
 
 const WG: u32 = 128u;
-const QUADS: u32 = 16u; // groups of four anchors in a tile
 const COLUMN_QUADS: u32 = 8u; // groups of four columns in half a packed tile
 const DEPTH: u32 = 16u; // features that workgroup memory holds at a time
 const FEATURES: u32 = 32u; // features of a block of sums
 const PITCH: u32 = 9u; // of `x` as [FEATURES, COLUMN_QUADS]: one more, so that rows differ in banks
-const NONE: u32 = 0xffffffffu;
-
-struct Params {
-    pairs: u32, // n
-    features: u32, // D, not used here
-    padded_features: u32, // a multiple of FEATURES
-    groups: u32,
-    image_rows: u32, // not used here
-    tiles: u32, // of a group
-    has_valid: u32, // not used here
-    inverse_tau: f32,
-    begin: u32, // columns of the group that this launch takes: tiles
-    end: u32, // one past them
-}
 
 @group(0) @binding(0) var<storage, read> z_row: array<vec4<f32>>; // [groups, tiles, padded_features, QUADS]
 @group(0) @binding(1) var<storage, read> z_column: array<vec4<f32>>; // the same
@@ -39,24 +25,6 @@ var<workgroup> x: array<vec4<f32>, 288>; // [DEPTH, QUADS] of the anchors, or [F
 var<workgroup> y: array<vec4<f32>, 128>; // [DEPTH, COLUMN_QUADS] of the columns
 var<workgroup> w: array<vec4<f32>, 512>; // [32 columns, QUADS] weights
 
-// Of one column and four anchors.
-fn weight(
-    s: vec4<f32>,
-    tag: vec4<u32>,
-    pair: vec4<u32>,
-    lse: vec4<f32>,
-    column: u32,
-    column_tag: u32,
-    column_lse: f32,
-) -> vec4<f32> {
-    let is_pair = pair == vec4(column);
-    let kept = (tag != vec4(NONE)) & vec4(column_tag != NONE);
-    let allowed = kept & ((tag != vec4(column_tag)) | is_pair);
-    let positive = select(vec4(0.0), vec4(1.0), is_pair);
-    let value = (exp(s - lse) - positive) + (exp(s - column_lse) - positive);
-    return select(vec4(0.0), value, allowed);
-}
-
 @compute @workgroup_size(WG)
 fn backward_tiled(
     @builtin(workgroup_id) group_id: vec3<u32>,
@@ -70,9 +38,7 @@ fn backward_tiled(
     let first = anchors / p.tiles * p.tiles; // the group's first tile
     let row = lane % QUADS; // this invocation's quad of anchors
     let quad = lane / QUADS; // and of columns
-    let rows = 2u * (p.pairs / p.groups);
-    let own = (anchors - first) * 64u + row * 4u; // its first anchor
-    let pair = (vec4(own, own + 1u, own + 2u, own + 3u) + rows / 2u) % rows;
+    let pair = pairs_of((anchors - first) * 64u + row * 4u);
     let tag = tag_row[anchors * QUADS + row];
     let lse = lse_row[anchors * QUADS + row];
     for (var t = 2u * p.begin; t < 2u * p.end; t++) {

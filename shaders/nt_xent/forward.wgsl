@@ -5,21 +5,9 @@
 // A launch takes the columns begin..end of a group and goes on from the lse that the one before left.
 // One invocation per row. Saved for backward: lse. Reference and tests: kernels-tests/nt_xent.rs.
 #import grid
+#import nt_xent/similarity
 
 const WG: u32 = 64u;
-
-struct Params {
-    pairs: u32, // n
-    features: u32, // D
-    padded_features: u32, // not used here
-    groups: u32,
-    image_rows: u32,
-    tiles: u32, // not used here
-    has_valid: u32, // 0: `valid` is bound to something else
-    inverse_tau: f32,
-    begin: u32, // columns of the group that this launch takes: rows
-    end: u32, // one past them
-}
 
 @group(0) @binding(0) var<storage, read> a: array<f32>; // [pairs, features]
 @group(0) @binding(1) var<storage, read> b: array<f32>; // [pairs, features]
@@ -27,28 +15,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>; // [2 pairs]
 @group(0) @binding(4) var<storage, read_write> term: array<f32>; // [2 pairs], the row's loss
 @group(0) @binding(5) var<uniform> p: Params;
-
-fn z(row: u32, c: u32) -> f32 {
-    if (row < p.pairs) {
-        return a[row * p.features + c];
-    }
-    return b[(row - p.pairs) * p.features + c];
-}
-
-fn similarity(i: u32, j: u32) -> f32 {
-    var s = 0.0;
-    for (var c = 0u; c < p.features; c++) {
-        s += z(i, c) * z(j, c);
-    }
-    return s * p.inverse_tau;
-}
-
-fn kept(pair: u32) -> bool {
-    if (p.has_valid == 0u) {
-        return true;
-    }
-    return valid[pair] != 0.0;
-}
 
 @compute @workgroup_size(WG)
 fn forward(

@@ -4,27 +4,10 @@
 // anchors a running maximum and sum over the columns it met.
 // Rows packed by pack.wgsl, `z` and `tag` bound twice. Reference and tests: kernels-tests/nt_xent.rs.
 #import grid
+#import nt_xent/row_loss
 
 const WG: u32 = 256u;
-const QUADS: u32 = 16u; // groups of four rows in a tile
 const DEPTH: u32 = 16u; // features that workgroup memory holds at a time
-const NONE: u32 = 0xffffffffu;
-// In place of a similarity that is not allowed: exp of its distance to any other is 0, and unlike
-// that of the lowest f32, the distance times log2(e) is finite.
-const MASKED: f32 = -1.0e30;
-
-struct Params {
-    pairs: u32, // n
-    features: u32, // D, not used here
-    padded_features: u32, // a multiple of DEPTH
-    groups: u32,
-    image_rows: u32, // not used here
-    tiles: u32, // of a group
-    has_valid: u32, // not used here
-    inverse_tau: f32,
-    begin: u32, // columns of the group that this launch takes: tiles
-    end: u32, // one past them
-}
 
 @group(0) @binding(0) var<storage, read> z_row: array<vec4<f32>>; // [groups, tiles, padded_features, QUADS]
 @group(0) @binding(1) var<storage, read> z_column: array<vec4<f32>>; // the same
@@ -66,9 +49,7 @@ fn forward_tiled(
     let first = anchors / p.tiles * p.tiles; // the group's first tile
     let row = lane / QUADS; // this invocation's quad of anchors
     let quad = lane % QUADS; // and of columns
-    let rows = 2u * (p.pairs / p.groups);
-    let own = (anchors - first) * 64u + row * 4u; // its first anchor
-    let pair = (vec4(own, own + 1u, own + 2u, own + 3u) + rows / 2u) % rows;
+    let pair = pairs_of((anchors - first) * 64u + row * 4u);
     let tag = tag_row[anchors * QUADS + row];
     var r0 = Row(MASKED, 0.0, 0.0);
     var r1 = r0;
@@ -135,10 +116,6 @@ fn forward_tiled(
         for (var q = 0u; q < QUADS; q++) {
             positive += x[q * QUADS + lane];
         }
-        let kept = tag_row[to] != vec4(NONE);
-        let log_sum = log(sum);
-        let loss = select(-positive, (top - positive) + log_sum, p.end == p.tiles);
-        lse[to] = select(vec4(0.0), top + log_sum, kept);
-        term[to] = select(vec4(0.0), loss, kept);
+        store(to, top, sum, positive);
     }
 }

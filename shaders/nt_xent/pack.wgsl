@@ -3,23 +3,9 @@
 // where a tile or the features run over; and per row the image it belongs to, all ones if it is padding
 // or dropped. One invocation per packed element. Reference and tests: kernels-tests/nt_xent.rs.
 #import grid
+#import nt_xent/tile
 
 const WG: u32 = 64u;
-const TILE: u32 = 64u;
-const NONE: u32 = 0xffffffffu;
-
-struct Params {
-    pairs: u32, // n
-    features: u32, // D
-    padded_features: u32,
-    groups: u32,
-    image_rows: u32, // rows of a group, view and image
-    tiles: u32, // of a group
-    has_valid: u32, // 0: `valid` is bound to something else
-    inverse_tau: f32, // not used here
-    begin: u32, // not used here
-    end: u32, // not used here
-}
 
 @group(0) @binding(0) var<storage, read> a: array<f32>; // [pairs, features]
 @group(0) @binding(1) var<storage, read> b: array<f32>; // [pairs, features]

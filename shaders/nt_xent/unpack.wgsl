@@ -2,22 +2,9 @@
 // grad_loss / (tau anchors), in the order of a and b. One invocation per element of either.
 // Reference and tests: kernels-tests/nt_xent.rs.
 #import grid
+#import nt_xent/tile
 
 const WG: u32 = 64u;
-const TILE: u32 = 64u;
-
-struct Params {
-    pairs: u32, // n
-    features: u32, // D
-    padded_features: u32,
-    groups: u32,
-    image_rows: u32, // not used here
-    tiles: u32, // of a group
-    has_valid: u32, // not used here
-    inverse_tau: f32,
-    begin: u32, // not used here
-    end: u32, // not used here
-}
 
 @group(0) @binding(0) var<storage, read> grad_loss: array<f32>; // [1]
 @group(0) @binding(1) var<storage, read> grad_z: array<f32>; // [groups, tiles, padded_features, TILE]

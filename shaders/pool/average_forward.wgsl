@@ -2,21 +2,9 @@
 // PyTorch's count_include_pad = true.
 // One invocation per element of y. Reference and tests: kernels-tests/pool.rs.
 #import grid
+#import pool/window
 
 const WG: u32 = 64u;
-
-struct Params {
-    len: u32,        // invocations
-    height: u32,     // of x
-    width: u32,
-    channels: u32,
-    out_height: u32, // of y
-    out_width: u32,
-    kernel_height: u32,
-    kernel_width: u32,
-    stride: u32,
-    padding: u32,    // rows and columns on every side
-}
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>; // [N, out_height, out_width, C]
@@ -32,16 +20,11 @@ fn average_forward(
     if (i < p.len) {
         let channels = p.channels;
         let c = i % channels;
-        let column = i / channels % p.out_width * p.stride;
-        let row = i / channels / p.out_width % p.out_height * p.stride;
-        let image = i / channels / p.out_width / p.out_height;
-        // Rows and columns are counted in the padded map; the padding is left out of the loops.
-        let row_end = min(row + p.kernel_height, p.height + p.padding);
-        let column_end = min(column + p.kernel_width, p.width + p.padding);
+        let w = window_of(i, channels);
         var sum = 0.0;
-        for (var r = max(row, p.padding); r < row_end; r++) {
-            let start = (image * p.height + r - p.padding) * p.width - p.padding;
-            for (var k = max(column, p.padding); k < column_end; k++) {
+        for (var r = w.row_start; r < w.row_end; r++) {
+            let start = (w.image * p.height + r - p.padding) * p.width - p.padding;
+            for (var k = w.column_start; k < w.column_end; k++) {
                 sum += x[(start + k) * channels + c];
             }
         }

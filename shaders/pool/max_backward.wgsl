@@ -2,21 +2,9 @@
 // element of x asks every window that holds it, in a fixed order.
 // One invocation per element of x. Reference and tests: kernels-tests/pool.rs.
 #import grid
+#import pool/window
 
 const WG: u32 = 64u;
-
-struct Params {
-    len: u32,        // invocations
-    height: u32,     // of x
-    width: u32,
-    channels: u32,
-    out_height: u32, // of y
-    out_width: u32,
-    kernel_height: u32,
-    kernel_width: u32,
-    stride: u32,
-    padding: u32,    // rows and columns on every side
-}
 
 @group(0) @binding(0) var<storage, read> grad_y: array<f32>; // [N, out_height, out_width, C]
 @group(0) @binding(1) var<storage, read> place: array<u32>;  // as grad_y, from the forward pass
@@ -33,20 +21,12 @@ fn max_backward(
     if (i < p.len) {
         let channels = p.channels;
         let c = i % channels;
-        // In the padded map.
-        let column = i / channels % p.width + p.padding;
-        let row = i / channels / p.width % p.height + p.padding;
-        let image = i / channels / p.width / p.height;
-        // The outputs whose windows hold this element.
-        let y_start = select(0u, (row - p.kernel_height) / p.stride + 1u, row >= p.kernel_height);
-        let y_end = min(row / p.stride + 1u, p.out_height);
-        let x_start = select(0u, (column - p.kernel_width) / p.stride + 1u, column >= p.kernel_width);
-        let x_end = min(column / p.stride + 1u, p.out_width);
+        let h = holders_of(i, channels);
         var sum = 0.0;
-        for (var r = y_start; r < y_end; r++) {
-            for (var k = x_start; k < x_end; k++) {
-                let at = ((image * p.out_height + r) * p.out_width + k) * channels + c;
-                let here = (row - r * p.stride) * p.kernel_width + column - k * p.stride;
+        for (var r = h.row_start; r < h.row_end; r++) {
+            for (var k = h.column_start; k < h.column_end; k++) {
+                let at = ((h.image * p.out_height + r) * p.out_width + k) * channels + c;
+                let here = (h.row - r * p.stride) * p.kernel_width + h.column - k * p.stride;
                 sum += select(0.0, grad_y[at], place[at] == here);
             }
         }

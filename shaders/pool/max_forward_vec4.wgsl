@@ -1,21 +1,9 @@
 // max_forward.wgsl with four neighbouring channels per invocation, for channels a multiple of 4.
 // One invocation per four elements of y. Reference and tests: kernels-tests/pool.rs.
 #import grid
+#import pool/window
 
 const WG: u32 = 64u;
-
-struct Params {
-    len: u32,        // invocations
-    height: u32,     // of x
-    width: u32,
-    channels: u32,
-    out_height: u32, // of y
-    out_width: u32,
-    kernel_height: u32,
-    kernel_width: u32,
-    stride: u32,
-    padding: u32,    // rows and columns on every side
-}
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;     // [N, out_height, out_width, C]
@@ -32,23 +20,16 @@ fn max_forward_vec4(
     if (i < p.len) {
         let channels = p.channels / 4u;
         let c = i % channels;
-        let column = i / channels % p.out_width * p.stride;
-        let row = i / channels / p.out_width % p.out_height * p.stride;
-        let image = i / channels / p.out_width / p.out_height;
-        // Rows and columns are counted in the padded map; the padding is left out of the loops.
-        let row_end = min(row + p.kernel_height, p.height + p.padding);
-        let column_end = min(column + p.kernel_width, p.width + p.padding);
-        let row_start = max(row, p.padding);
-        let column_start = max(column, p.padding);
-        let rows = image * p.height - p.padding;
-        var best = x[((rows + row_start) * p.width + column_start - p.padding) * channels + c];
-        var found = vec4<u32>((row_start - row) * p.kernel_width + column_start - column);
-        for (var r = row_start; r < row_end; r++) {
-            for (var k = column_start; k < column_end; k++) {
+        let w = window_of(i, channels);
+        let rows = w.image * p.height - p.padding;
+        var best = x[((rows + w.row_start) * p.width + w.column_start - p.padding) * channels + c];
+        var found = vec4<u32>((w.row_start - w.row) * p.kernel_width + w.column_start - w.column);
+        for (var r = w.row_start; r < w.row_end; r++) {
+            for (var k = w.column_start; k < w.column_end; k++) {
                 let value = x[((rows + r) * p.width + k - p.padding) * channels + c];
                 let better = value > best;
                 best = select(best, value, better);
-                found = select(found, vec4<u32>((r - row) * p.kernel_width + k - column), better);
+                found = select(found, vec4<u32>((r - w.row) * p.kernel_width + k - w.column), better);
             }
         }
         y[i] = best;

@@ -3,6 +3,7 @@
 // Both axes are two launches, which costs far less than one over the pairs of outputs.
 // One invocation per element of grad_x. Reference and tests: kernels-tests/resize.rs.
 #import grid
+#import resize/taps
 
 const WG: u32 = 64u;
 
@@ -16,20 +17,6 @@ struct Params {
 @group(0) @binding(0) var<storage, read> grad_y: array<f32>; // [.., to_len, inner]
 @group(0) @binding(1) var<storage, read_write> grad_x: array<f32>; // [.., from_len, inner]
 @group(0) @binding(2) var<uniform> p: Params;
-
-struct Taps {
-    low: u32,
-    high: u32,
-    weight: f32, // of high
-}
-
-// Output place i lies at (i + 1/2) from / to - 1/2, not below 0: in whole numbers, over 2 to.
-fn taps(i: u32, from_len: u32, to_len: u32) -> Taps {
-    let at = max((2u * i + 1u) * from_len, to_len) - to_len;
-    let low = at / (2u * to_len);
-    let weight = f32(at % (2u * to_len)) / f32(2u * to_len);
-    return Taps(low, min(low + 1u, from_len - 1u), weight);
-}
 
 // The weight with which output place i reads input place `at`.
 fn weight_of(at: u32, i: u32, from_len: u32, to_len: u32) -> f32 {

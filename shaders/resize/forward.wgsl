@@ -2,6 +2,7 @@
 // are squares, and places beyond the outer centres take the outer pixels.
 // One invocation per element of y. Reference and tests: kernels-tests/resize.rs.
 #import grid
+#import resize/taps
 
 const WG: u32 = 64u;
 
@@ -17,20 +18,6 @@ struct Params {
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>; // [N, out_height, out_width, C]
 @group(0) @binding(2) var<uniform> p: Params;
-
-struct Taps {
-    low: u32,
-    high: u32,
-    weight: f32, // of high
-}
-
-// Output place i lies at (i + 1/2) from / to - 1/2, not below 0: in whole numbers, over 2 to.
-fn taps(i: u32, from_len: u32, to_len: u32) -> Taps {
-    let at = max((2u * i + 1u) * from_len, to_len) - to_len;
-    let low = at / (2u * to_len);
-    let weight = f32(at % (2u * to_len)) / f32(2u * to_len);
-    return Taps(low, min(low + 1u, from_len - 1u), weight);
-}
 
 fn pixel(image: u32, row: u32, column: u32, c: u32) -> f32 {
     return x[((image * p.height + row) * p.width + column) * p.channels + c];

@@ -12,6 +12,8 @@ pub use device::{
     BindingRange, Buffer, BufferCopy, Counters, Gpu, OpenOptions, Pass, Pipeline, Submission,
 };
 pub use profile::{KernelTime, Profile};
-pub use shader::{Field, Kernel, Restated, Scalar, Shader, driver_module_of, layout_of, module_of};
+pub use shader::{
+    Field, Kernel, Restated, Scalar, Shader, driver_module_of, layout_of, module_of, shared_files,
+};
 
 pub(crate) use shader::{AsScalar, params, shader};

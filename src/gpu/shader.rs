@@ -4,7 +4,7 @@ use crate::{Error, Result};
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-/// One `.wgsl` file of the `shaders` folder. The entry point is named as the file's stem.
+/// One kernel's `.wgsl` file of the `shaders` folder. The entry point is named as the file's stem.
 #[derive(Debug)]
 pub struct Shader {
     /// Folder of the file and name of the operation's family.
@@ -98,37 +98,75 @@ macro_rules! shader {
 }
 pub(crate) use shader;
 
-/// The files of `shaders/common`, the only ones that can be imported.
-const COMMON: &[(&str, &str)] = &[
-    ("grid", include_str!("../../shaders/common/grid.wgsl")),
-    ("lanes", include_str!("../../shaders/common/lanes.wgsl")),
-    ("numeric", include_str!("../../shaders/common/numeric.wgsl")),
-    ("reduce", include_str!("../../shaders/common/reduce.wgsl")),
-    ("rng", include_str!("../../shaders/common/rng.wgsl")),
-    ("sample", include_str!("../../shaders/common/sample.wgsl")),
-    ("subgroup_tile", include_str!("../../shaders/common/subgroup_tile.wgsl")),
+/// `shared!("folder/stem", …)`: files of the `shaders` folder, each its name and its text.
+macro_rules! shared {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../../shaders/", $name, ".wgsl")))),+]
+    };
+}
+
+/// The files that can be imported: of `common` by any shader (`#import grid`), of a family's folder by
+/// its own (`#import pool/window`).
+const SHARED: &[(&str, &str)] = shared![
+    "batch_norm/params",
+    "common/grid",
+    "common/lanes",
+    "common/numeric",
+    "common/reduce",
+    "common/rng",
+    "common/sample",
+    "common/subgroup_tile",
+    "conv2d/implicit_gemm",
+    "conv2d/params",
+    "conv2d/weight_gemm",
+    "cosine/backward_params",
+    "cosine/tile",
+    "hopfield/backward_params",
+    "hopfield/forward_params",
+    "hopfield/step_params",
+    "hopfield/subgroup_product",
+    "hopfield/tiled_product",
+    "nt_xent/params",
+    "nt_xent/row_loss",
+    "nt_xent/similarity",
+    "nt_xent/subgroup_tile",
+    "nt_xent/tile",
+    "nt_xent/weight",
+    "pool/window",
+    "resize/taps",
 ];
 
-/// The text of a shader file: the one compiled in.
+/// Names of the files that can be imported, `folder/stem`.
+pub fn shared_files() -> impl Iterator<Item = &'static str> {
+    SHARED.iter().map(|(name, _)| *name)
+}
+
+/// The text of a shader file, named `folder/stem`: the one compiled in.
 #[cfg(not(feature = "live-shaders"))]
 #[expect(clippy::unnecessary_wraps, reason = "reading the file can fail")]
-fn file(_: &str, _: &str, compiled_in: &'static str) -> Result<Cow<'static, str>> {
+fn file(_: &str, compiled_in: &'static str) -> Result<Cow<'static, str>> {
     Ok(Cow::Borrowed(compiled_in))
 }
 
-/// The text of a shader file: as it is now in the folder that `ANOMEM_SHADERS` names. What is not
-/// there, such as a shader of a test's own, is compiled in.
+/// The text of a shader file, named `folder/stem`: as it is now in the folder that `ANOMEM_SHADERS`
+/// names. What is not there, such as a shader of a test's own, is compiled in.
 #[cfg(feature = "live-shaders")]
-fn file(family: &str, stem: &str, compiled_in: &'static str) -> Result<Cow<'static, str>> {
+fn file(name: &str, compiled_in: &'static str) -> Result<Cow<'static, str>> {
     let Some(folder) = std::env::var_os("ANOMEM_SHADERS") else {
         return Ok(Cow::Borrowed(compiled_in));
     };
-    let path = std::path::Path::new(&folder).join(family).join(stem).with_extension("wgsl");
+    let path = std::path::Path::new(&folder).join(name).with_extension("wgsl");
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Cow::Owned(text)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Cow::Borrowed(compiled_in)),
         Err(e) => Err(Error::file(path, e)),
     }
+}
+
+/// The name of the file that a line imports, if it is such a line.
+fn import(line: &str) -> Option<String> {
+    let name = line.trim().strip_prefix("#import ")?.trim();
+    Some(if name.contains('/') { name.to_string() } else { format!("common/{name}") })
 }
 
 impl Shader {
@@ -137,36 +175,22 @@ impl Shader {
         format!("{}.{}", self.family, self.stem)
     }
 
-    /// Whether the file imports `common/name.wgsl`.
+    /// Whether the file itself imports `common/name.wgsl`.
     pub fn imports(&self, name: &str) -> bool {
-        self.source.lines().any(|l| l.trim().strip_prefix("#import ").is_some_and(|n| n == name))
+        self.source.lines().filter_map(import).any(|file| file == format!("common/{name}"))
     }
 
     /// The text with imports resolved and constants restated.
     ///
-    /// `consts` gives other values to `const NAME: u32 = …;` lines of the file: tile and workgroup
+    /// `consts` gives other values to `const NAME: u32 = …;` lines of the text: tile and workgroup
     /// sizes. (`override` cannot size the arrays that hold register tiles.)
     ///
     /// # Errors
-    /// An import that does not exist, or a constant that the file does not declare.
+    /// An import that does not exist, or a constant that the text does not declare.
     pub fn text(&self, consts: &[(&str, u32)]) -> Result<String> {
         let mut out = String::new();
-        let mut done = HashSet::new();
-        for line in file(self.family, self.stem, self.source)?.lines() {
-            match line.trim().strip_prefix("#import ") {
-                Some(name) if done.insert(name.trim().to_string()) => {
-                    let name = name.trim();
-                    let text =
-                        COMMON.iter().find(|(n, _)| *n == name).map(|(_, t)| *t).ok_or_else(
-                            || Error::Internal(format!("{}: no common/{name}.wgsl", self.label())),
-                        )?;
-                    out.push_str(&file("common", name, text)?);
-                }
-                Some(_) => {}
-                None => out.push_str(line),
-            }
-            out.push('\n');
-        }
+        let own = file(&format!("{}/{}", self.family, self.stem), self.source)?;
+        self.resolve(&own, &mut HashSet::new(), &mut out)?;
         for (name, value) in consts {
             let head = format!("const {name}: u32 = ");
             let start = out
@@ -180,6 +204,26 @@ impl Shader {
             out.replace_range(start..end, &format!("{value}u"));
         }
         Ok(out)
+    }
+
+    /// Appends `source` to `out`, each file that it imports in place of the first line to do so.
+    fn resolve(&self, source: &str, done: &mut HashSet<String>, out: &mut String) -> Result<()> {
+        for line in source.lines() {
+            match import(line) {
+                Some(name) if done.insert(name.clone()) => {
+                    let (_, text) = SHARED.iter().find(|(n, _)| *n == name).ok_or_else(|| {
+                        Error::Internal(format!("{}: no {name}.wgsl to import", self.label()))
+                    })?;
+                    self.resolve(&file(&name, text)?, done, out)?;
+                }
+                Some(_) => {}
+                None => {
+                    out.push_str(line);
+                    out.push('\n');
+                }
+            }
+        }
+        Ok(())
     }
 }
 
