@@ -24,8 +24,8 @@ break: driver
 
 # Binaries for scripts/gpu-job.sh on a machine without Rust.
 bundle:
-	$(CARGO) build --release --bin anomem --example gemm_speed
+	$(CARGO) build --release --bin anomem --example kernel_speed
 	$(CARGO) test --release --no-run --test kernels-tests
 	mkdir -p bundle
-	cp target/release/anomem target/release/examples/gemm_speed bundle/
+	cp target/release/anomem target/release/examples/kernel_speed bundle/
 	cp "$$(ls -t target/release/deps/kernels_tests-* | grep -v '\.d$$' | head -1)" bundle/kernels-tests

@@ -1,10 +1,10 @@
 #!/bin/sh
-# All that a new GPU should tell, in one command: its limits, every kernel test, the speed of convolutions and
-# products, a profiled training, and, with a set of images, a detector trained and tested at full length.
+# All that a new GPU should tell, in one command: its limits, every kernel test, the speed of the heavy kernels,
+# a profiled training, and, with a set of images, a detector trained and tested at full length.
 #
 #     scripts/gpu-job.sh OUT [BIN] [DATA [NORMAL_CLASS]]
 #
-# BIN holds `anomem`, `kernels-tests` and `gemm_speed` as `make bundle` puts them there, for machines without
+# BIN holds `anomem`, `kernels-tests` and `kernel_speed` as `make bundle` puts them there, for machines without
 # Rust; run from the repository's root. Each part goes on when another fails; OUT/summary says which did.
 set -u
 out=${1:?usage: scripts/gpu-job.sh OUT [BIN] [DATA [NORMAL_CLASS]]}
@@ -22,7 +22,7 @@ part() { # name, command...
 }
 part devices "$bin/anomem" devices --json
 part kernels env ANOMEM_GPU=require "$bin/kernels-tests" --test-threads 4
-part speed-tiled "$bin/gemm_speed" tiled
+part speed-tiled "$bin/kernel_speed" tiled
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 part synth "$bin/anomem" synth --out "$work/surfaces"

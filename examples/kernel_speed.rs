@@ -1,17 +1,18 @@
-//! Speed of the convolution kernels: `cargo run --release --example gemm_speed [simple|tiled|subgroup] [WORD]`, where
-//! WORD picks the shapes whose name contains it.
+//! Speed of the heavy kernels, convolutions and NT-Xent: `cargo run --release --example kernel_speed
+//! [simple|tiled|subgroup] [WORD]`, where WORD picks the shapes whose name contains it.
 //!
 //! GFLOP/s is the work divided by wall time, and by the process's own CPU time per core, which on a software driver
 //! does not depend on what else the machine does. First: the first run, with the driver's compiler.
 
 use anomem::autograd::{Element, Plan, PlanOptions, Tape, Value};
-use anomem::gpu::{Gpu, OpenOptions, Variant};
+use anomem::gpu::{AdapterClass, Gpu, OpenOptions, Variant};
 use anomem::ops::conv2d::conv2d;
+use anomem::ops::nt_xent::{Negatives, NtXentOptions, nt_xent};
 use anomem::tensor::Store;
 use std::time::Instant;
 
 /// Name; images, height = width, channels, out channels, kernel, stride, padding.
-const SHAPES: &[(&str, [usize; 7])] = &[
+const CONVOLUTIONS: &[(&str, [usize; 7])] = &[
     ("full 32x32 3-64", [32, 32, 3, 64, 3, 1, 1]),
     ("full 32x32 64-64", [32, 32, 64, 64, 3, 1, 1]),
     ("full 32x32 64-128 s2", [32, 32, 64, 128, 3, 2, 1]),
@@ -26,6 +27,13 @@ const SHAPES: &[(&str, [usize; 7])] = &[
     ("narrow 4x4 64-64", [128, 4, 64, 64, 3, 1, 1]),
     ("narrow 2x2 128-128", [128, 2, 128, 128, 3, 1, 1]),
     ("product 512x512x512", [1, 512, 512, 512, 0, 1, 0]),
+];
+
+/// Name; rows of both views together, features.
+const LOSSES: &[(&str, [usize; 2])] = &[
+    ("nt_xent 640 rows of 64", [640, 64]),
+    ("nt_xent 4096 rows of 128", [4096, 128]),
+    ("nt_xent 9728 rows of 256", [9728, 256]),
 ];
 
 /// Seconds of CPU time of this process, where the system tells.
@@ -60,7 +68,7 @@ fn time(gpu: &Gpu, tape: &Tape, store: &Store) -> anomem::Result<[f64; 3]> {
     Ok([first, median(walls), median(cpus)])
 }
 
-fn record(
+fn convolution(
     gpu: &Gpu,
     variant: Variant,
     [n, size, c, o, kernel, stride, padding]: [usize; 7],
@@ -94,6 +102,54 @@ fn record(
     Ok((tape, store))
 }
 
+fn loss(
+    gpu: &Gpu,
+    variant: Variant,
+    [rows, features]: [usize; 2],
+    with_backward: bool,
+) -> anomem::Result<(Tape, Store)> {
+    let mut store = Store::new();
+    let slab = store.slab("inputs");
+    let [a, b] = ["a", "b"]
+        .map(|name| store.declare(slab, name, &[rows / 2, features], Element::F32, with_backward));
+    let (a, b) = (a?, b?);
+    let seed = store.declare(slab, "seed", &[1], Element::F32, false)?;
+    let mut tape = Tape::new(variant);
+    let [av, bv, seed] = [a, b, seed].map(|id| tape.variable(&store, id));
+    let options = NtXentOptions { tau: 0.1, positions: 1, negatives: Negatives::Joint };
+    let loss = nt_xent(&mut tape, av, bv, &options, None)?;
+    tape.keep(loss);
+    if with_backward {
+        let grads = tape.backward(&[(loss, seed)])?;
+        [a, b].iter().filter_map(|id| grads.get(*id)).for_each(|g| tape.keep(g));
+    }
+    store.allocate(gpu)?;
+    for (id, from) in [(a, 0), (b, 1)] {
+        // Rows of length 1, nearly.
+        let scale = (2.0 / features as f32).sqrt();
+        let sines = (0..rows / 2 * features).map(|i| scale * ((2 * i + from) as f32).sin());
+        store.upload(gpu, id, &sines.collect::<Vec<f32>>())?;
+    }
+    Ok((tape, store))
+}
+
+#[allow(clippy::print_stdout, reason = "this program prints a table")]
+fn report(
+    gpu: &Gpu,
+    [name, pass]: [&str; 2],
+    flops: f64,
+    (tape, store): &(Tape, Store),
+) -> anomem::Result<()> {
+    let [first, wall, cpu] = time(gpu, tape, store)?;
+    println!(
+        "{name:26} {pass:6} {first:8.2} {:9.2} {:8.2} {:8.2}",
+        wall * 1e3,
+        flops / wall * 1e-9,
+        flops / cpu * 1e-9
+    );
+    Ok(())
+}
+
 #[allow(clippy::print_stdout, reason = "this program prints a table")]
 fn main() -> anomem::Result<()> {
     let gpu = Gpu::open(&OpenOptions::default())?;
@@ -110,20 +166,26 @@ fn main() -> anomem::Result<()> {
         "{:26} {:6} {:>8} {:>9} {:>8} {:>8}",
         "shape", "pass", "first s", "ms", "GF/s", "cpu GF/s"
     );
-    for (name, shape) in SHAPES.iter().filter(|(name, _)| name.contains(&word)) {
+    for (name, shape) in CONVOLUTIONS.iter().filter(|(name, _)| name.contains(&word)) {
         let [n, size, c, o, kernel, stride, padding] = *shape;
         let kernel = kernel.max(1);
         let out = if n == 1 { size } else { ((size + 2 * padding - kernel) / stride + 1).pow(2) };
         let flops = 2.0 * (n * out * c * o * kernel * kernel) as f64;
         for pass in ["y", "grad_x", "grad_w"] {
-            let (tape, store) = record(&gpu, variant, *shape, pass)?;
-            let [first, wall, cpu] = time(&gpu, &tape, &store)?;
-            println!(
-                "{name:26} {pass:6} {first:8.2} {:9.2} {:8.2} {:8.2}",
-                wall * 1e3,
-                flops / wall * 1e-9,
-                flops / cpu * 1e-9
-            );
+            report(&gpu, [name, pass], flops, &convolution(&gpu, variant, *shape, pass)?)?;
+        }
+    }
+    for (name, shape) in LOSSES.iter().filter(|(name, _)| name.contains(&word)) {
+        let products = 2.0 * (shape[0] * shape[0] * shape[1]) as f64;
+        for (pass, flops, with_backward) in
+            [("loss", products, false), ("both", 3.0 * products, true)]
+        {
+            // On a software driver the slower kernels would take minutes there.
+            let software = gpu.report().class == AdapterClass::Software;
+            if software && !matches!(variant, Variant::Subgroup { .. }) && flops > 1e10 {
+                continue;
+            }
+            report(&gpu, [name, pass], flops, &loss(&gpu, variant, *shape, with_backward)?)?;
         }
     }
     Ok(())
