@@ -60,6 +60,12 @@ impl AdapterReport {
             _ => None,
         }
     }
+
+    /// Whether kernels must not read Params from a uniform: the driver compiles them anew for its
+    /// values at every dispatch.
+    pub(super) fn inlines_uniforms(&self) -> bool {
+        self.name.contains("llvmpipe")
+    }
 }
 
 /// Which adapter to use: `--device INDEX|NAME|software`.

@@ -293,12 +293,14 @@ impl Gpu {
         self.create(label, size, usage)
     }
 
-    /// Creates a uniform buffer with the given bytes.
+    /// Creates a buffer of Params with the given bytes.
     ///
     /// # Errors
     /// No memory left.
     pub fn uniform(&self, label: &str, bytes: &[u8]) -> Result<Buffer> {
-        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let usage = wgpu::BufferUsages::UNIFORM
+            | wgpu::BufferUsages::STORAGE
+            | wgpu::BufferUsages::COPY_DST;
         let buffer = self.create(label, bytes.len() as u64, usage)?;
         self.write(&buffer, 0, bytes)?;
         Ok(buffer)
@@ -464,6 +466,11 @@ impl Gpu {
         let label = kernel.shader.label();
         let (mut module, _) = shader::module_of(kernel)?;
         let slots = shader::slots_of(&module, &label)?;
+        let copied = self.report().inlines_uniforms()
+            && slots.len() <= self.0.limits.max_storage_buffers_per_shader_stage as usize;
+        if copied {
+            shader::copy_params(&mut module);
+        }
         shader::make_writable(&mut module);
         let device = &self.0.device;
         self.0.faults.begin(&label)?;
@@ -476,8 +483,8 @@ impl Gpu {
                 visibility: wgpu::ShaderStages::COMPUTE,
                 ty: wgpu::BindingType::Buffer {
                     ty: match slot {
-                        Slot::Storage(_) => wgpu::BufferBindingType::Storage { read_only: false },
-                        Slot::Uniform(_) => wgpu::BufferBindingType::Uniform,
+                        Slot::Uniform(_) if !copied => wgpu::BufferBindingType::Uniform,
+                        _ => wgpu::BufferBindingType::Storage { read_only: false },
                     },
                     has_dynamic_offset: false,
                     min_binding_size: None,
