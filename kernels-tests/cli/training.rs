@@ -93,6 +93,70 @@ fn the_same_seed_gives_the_same_bytes_also_when_killed_and_resumed() {
     assert!(refused(&dir, &other).contains("configuration differs"));
 }
 
+/// Resident memory of a process, in MiB.
+#[cfg(target_os = "linux")]
+fn resident(pid: u32) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+    Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
+}
+
+/// A driver that compiles a kernel again at every step, and keeps what it compiled, is slow and ends
+/// without memory; no counter of the engine's own sees it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_that_trains_does_not_grow() {
+    if !has_adapter() {
+        return;
+    }
+    let dir = surfaces();
+    let line = train("run", "--epochs 60 --set score.held_out=0");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_anomem"))
+        .current_dir(dir.path())
+        .args(words(&line))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let log = dir.path().join("run/log.jsonl");
+    let epochs = || std::fs::read_to_string(&log).map_or(0, |text| text.lines().count());
+    let (mut early, mut late) = (None, None);
+    while child.try_wait().unwrap().is_none() {
+        let (done, now) = (epochs(), resident(child.id()));
+        if done >= 5 {
+            early = early.or(now.map(|mib| (done, mib)));
+            late = now.map(|mib| (done, mib)).or(late);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(child.wait().unwrap().success());
+    let ((first, early), (last, late)) = (early.unwrap(), late.unwrap());
+    println!("{early:.0} MiB after epoch {first}, {late:.0} MiB after epoch {last}");
+    assert!(last > first + 20, "too few epochs were seen: {first} to {last}");
+    let per_step = (late - early) / (5 * (last - first)) as f64;
+    assert!(per_step < 0.2, "each step leaves {per_step:.2} MiB behind");
+}
+
+#[test]
+fn unused_prototypes_come_to_life_again() {
+    if !has_adapter() {
+        return;
+    }
+    let dir = surfaces();
+    // Nearest prototype only, so that most slots stay unused.
+    let settings = "--epochs 3 --set memory.beta=200 --set memory.slots=[256,128]";
+    run(&dir, &train("dead", settings));
+    run(&dir, &train("alive", &format!("{settings} --set memory.revive=true")));
+    let revived = |name: &str| -> Vec<u64> {
+        let log = std::fs::read_to_string(dir.path().join(name).join("log.jsonl")).unwrap();
+        let epochs = log.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap());
+        epochs.map(|e| e["scales"][0]["revived"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(revived("dead"), [0, 0, 0]);
+    let alive = revived("alive");
+    assert!(alive[0] > 0 && alive[1] > 0 && alive[2] == 0, "{alive:?}");
+    assert!(bytes(&dir.path().join("dead"))[0] != bytes(&dir.path().join("alive"))[0]);
+}
+
 #[test]
 fn a_model_is_tested_asked_and_told_about() {
     if !has_adapter() {

@@ -106,6 +106,10 @@ pub struct MemoryConfig {
     pub tolerance: f64,
     /// Where prototypes start.
     pub init: MemoryInit,
+    /// After each epoch, prototypes that no query recalled first start anew from features that the
+    /// memory recalls badly.
+    #[serde(default)]
+    pub revive: bool,
 }
 
 /// Section `[loss]`.

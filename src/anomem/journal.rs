@@ -38,6 +38,10 @@ pub struct ScaleRecord {
     pub contrast: f64,
     /// The contrastive loss of a network that knows nothing.
     pub chance: f64,
+    /// The contrastive loss of a network that tells positions apart but not images, where there is
+    /// such a loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position_chance: Option<f64>,
     /// L_V, eq. 6.
     pub variance: f64,
     /// Mean entropy of the retrieval weights, 1 = uniform.
@@ -48,6 +52,36 @@ pub struct ScaleRecord {
     pub retrieved_variance: f64,
     /// Inverse temperature.
     pub beta: f64,
+    /// Prototypes that started anew at the epoch's end.
+    #[serde(default)]
+    pub revived: usize,
+}
+
+/// Epochs that the loss may pass the position code's in without a word.
+const PASSING: usize = 2;
+/// How near it counts as there. Measured: trainings that stay there do so within 0.003.
+const NEAR: f64 = 0.01;
+
+/// Plain words for a loss of scale `index` that stays where a mere code of the position leads to,
+/// when the last of `records` is the first to show it.
+///
+/// Zero padding tells a network where in the image it looks. With negatives from all positions that
+/// alone brings the loss down to ln(2B - 1), a plateau that some trainings never leave.
+pub(super) fn position_plateau(records: &[EpochRecord], index: usize) -> Option<String> {
+    let there = |r: &EpochRecord| {
+        let s = &r.scales[index];
+        s.position_chance.is_some_and(|chance| (s.contrast - chance).abs() < NEAR)
+    };
+    let staying = records.iter().rev().take_while(|r| there(r)).count();
+    let last = &records.last()?.scales[index];
+    (staying == PASSING + 1).then(|| {
+        format!(
+            "stage {} tells positions of an image apart, not images: its contrastive loss stays at \
+             {:.2} = ln(2 * batch - 1), where a code of the position alone leads to; another seed, \
+             loss.negatives = \"per_position\" or a smaller train.lr may get it away",
+            last.stage, last.contrast
+        )
+    })
 }
 
 impl ScaleRecord {
@@ -126,18 +160,50 @@ fn line(record: &EpochRecord) -> Result<String> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn dead_memories_are_told_from_living_ones() {
-        let record = |entropy, used| ScaleRecord {
+    fn scale(contrast: f64, entropy: f64, used: f64) -> ScaleRecord {
+        ScaleRecord {
             stage: 3,
-            contrast: 4.0,
-            chance: 6.0,
+            contrast,
+            chance: 6.24,
+            position_chance: Some(127_f64.ln()),
             variance: 0.05,
             entropy,
             used,
             retrieved_variance: 0.5,
             beta: 2.0,
+            revived: 0,
+        }
+    }
+
+    #[test]
+    fn a_loss_that_stays_at_the_position_code_is_told_once() {
+        let told = |contrasts: &[f64]| {
+            let record = |contrast| EpochRecord {
+                epoch: 1,
+                step: 46,
+                lr: 0.1,
+                loss: contrast,
+                scales: vec![scale(contrast, 0.5, 0.1)],
+                grad_norm: 0.05,
+                non_finite_steps: 0,
+                images_per_second: 100.0,
+                seconds: 20.0,
+            };
+            let records: Vec<_> = contrasts.iter().map(|c| record(*c)).collect();
+            (1..=records.len())
+                .map(|n| position_plateau(&records[..n], 0).is_some())
+                .collect::<Vec<_>>()
         };
+        // CIFAR-10 dogs, two trainings: one stayed, one passed by.
+        let stayed = told(&[5.189, 4.847, 4.846, 4.846, 4.846, 4.845]);
+        assert_eq!(stayed, [false, false, false, true, false, false]);
+        assert_eq!(told(&[5.151, 4.787, 4.682, 4.493]), [false; 4]);
+        assert_eq!(told(&[5.15, 4.848, 4.84, 4.706, 4.6]), [false; 5]);
+    }
+
+    #[test]
+    fn dead_memories_are_told_from_living_ones() {
+        let record = |entropy, used| scale(4.0, entropy, used);
         // Measured on CIFAR-10: unit vectors with beta 2, raw features with beta 2, beta 16 at work.
         for (entropy, used) in [(1.0, 0.004), (0.0, 0.1), (0.3, 0.004)] {
             let warning = record(entropy, used).warning().unwrap_or_default();

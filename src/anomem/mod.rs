@@ -12,6 +12,7 @@ mod feed;
 mod journal;
 mod model;
 pub mod objective;
+mod revival;
 mod scorer;
 mod start;
 mod trainer;

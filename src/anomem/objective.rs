@@ -29,6 +29,12 @@ pub struct Terms {
     pub queries: usize,
     /// The loss of a network that knows nothing.
     pub chance: f64,
+    /// The loss of a network that tells positions apart but not images, where that is less.
+    pub position_chance: Option<f64>,
+    /// `[queries, D]`: the features in the memory's space.
+    pub features: Value,
+    /// `[queries, D]`: their recollections.
+    pub retrieved: Value,
 }
 
 /// The weights of the loss terms, constant during training.
@@ -175,6 +181,9 @@ fn one_scale(
     let options = nt_xent::NtXentOptions { tau: loss.tau as f32, positions: count, negatives };
     let contrast = nt_xent::nt_xent(tape, a, b, &options, pairs.valid)?;
     let entropy_sum = reduce::sum(tape, retrieval.entropy)?;
+    // Positions that all images share: a code of the position finds the same position of all others.
+    let by_position = loss.positions == Positions::Same && loss.negatives == Negatives::Joint;
+    let position_chance = (by_position && count > 1).then(|| ((2 * batch - 1) as f64).ln());
     Ok(Terms {
         contrast,
         variance: variance.loss,
@@ -183,6 +192,9 @@ fn one_scale(
         slot: retrieval.slot,
         queries: n,
         chance: (others as f64).ln(),
+        position_chance,
+        features: queries,
+        retrieved: retrieval.retrieved,
     })
 }
 

@@ -3,9 +3,10 @@
 use super::checkpoint::{self, Checkpoint, Content, TrainingProgress};
 use super::config::Config;
 use super::feed::Feed;
-use super::journal::{EpochRecord, Journal, ScaleRecord};
+use super::journal::{EpochRecord, Journal, ScaleRecord, position_plateau};
 use super::model::Model;
 use super::objective::{self, Terms, Weights};
+use super::revival::Revival;
 use super::scorer::Scorer;
 use super::start::{STATISTICS_MOMENTUM, Start};
 use crate::autograd::{Plan, PlanOptions, Tape, Value};
@@ -172,6 +173,7 @@ struct Steps {
     lr: VarId,
     used: Vec<VarId>,
     terms: Vec<Terms>,
+    revivals: Vec<Revival>,
     health: Health,
 }
 
@@ -323,6 +325,7 @@ impl Run {
     ) -> Result<()> {
         let epochs = self.model.config.train.epochs;
         let (mut saved, mut cost) = (Instant::now(), Duration::ZERO);
+        let mut records = Vec::new();
         while self.progress.epoch < epochs {
             let record = self.epoch(gpu, profile.as_deref_mut(), observer)?;
             journal.append(&record)?;
@@ -342,6 +345,10 @@ impl Run {
                     self.steps_per_epoch()
                 ));
             }
+            records.push(record);
+            (0..self.model.scales.len())
+                .filter_map(|index| position_plateau(&records, index))
+                .for_each(|w| observer.warn(&w));
             if saved.elapsed() >= SAVING_SHARE * cost && self.progress.epoch < epochs {
                 let begin = Instant::now();
                 self.save(gpu, folder)?;
@@ -398,7 +405,17 @@ impl Run {
         }
         self.progress.epoch += 1;
         let seconds = begin.elapsed().as_secs_f64();
-        self.record_of(gpu, &sums, lr, seconds, per)
+        let mut record = self.record_of(gpu, &sums, lr, seconds, per)?;
+        if self.progress.epoch < self.model.config.train.epochs {
+            let Model { store, module, scales, .. } = &self.model;
+            let seed = seed ^ self.progress.step;
+            let of_scales = scales.iter().zip(&self.steps.used).zip(&mut record.scales);
+            for (revival, ((scale, used), record)) in self.steps.revivals.iter().zip(of_scales) {
+                let plan = &self.steps.plan;
+                record.revived = revival.run(gpu, store, module, plan, scale, *used, seed)?;
+            }
+        }
+        Ok(record)
     }
 
     fn record_of(
@@ -423,11 +440,13 @@ impl Run {
                 stage: s.stage,
                 contrast,
                 chance: t.chance,
+                position_chance: t.position_chance,
                 variance,
                 entropy: entropy / t.queries as f64,
                 used: used.iter().filter(|u| **u != 0).count() as f64 / s.slots as f64,
                 retrieved_variance: f64::from(spread[0]),
                 beta: f64::from(beta[0]),
+                revived: 0,
             });
         }
         Ok(EpochRecord {
@@ -478,6 +497,7 @@ struct Recorded {
     lr: VarId,
     used: Vec<VarId>,
     terms: Vec<Terms>,
+    revivals: Vec<Revival>,
     health: Health,
 }
 
@@ -517,7 +537,8 @@ fn record(
         hopfield::mark_used(t, term.slot, flags)?;
     }
     terms.iter().for_each(|term| t.keep(term.spread));
-    Ok(Recorded { tape, counters, lr, used: used.to_vec(), terms, health })
+    let revivals = Revival::record(&model.config, t, &terms)?;
+    Ok(Recorded { tape, counters, lr, used: used.to_vec(), terms, revivals, health })
 }
 
 impl Recorded {
@@ -530,8 +551,8 @@ impl Recorded {
         let options = PlanOptions { label: "training".into(), ..Default::default() };
         let mut plan = Plan::compile(gpu, &self.tape, &model.store, &options)?;
         logged.iter().try_for_each(|v| plan.history(gpu, *v, HISTORY))?;
-        let Self { counters, lr, used, terms, health, .. } = self;
-        Ok(Steps { plan, counters, lr, used, terms, health })
+        let Self { counters, lr, used, terms, revivals, health, .. } = self;
+        Ok(Steps { plan, counters, lr, used, terms, revivals, health })
     }
 }
 
