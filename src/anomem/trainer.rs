@@ -407,12 +407,11 @@ impl Run {
         let seconds = begin.elapsed().as_secs_f64();
         let mut record = self.record_of(gpu, &sums, lr, seconds, per)?;
         if self.progress.epoch < self.model.config.train.epochs {
-            let Model { store, module, scales, .. } = &self.model;
             let seed = seed ^ self.progress.step;
-            let of_scales = scales.iter().zip(&self.steps.used).zip(&mut record.scales);
-            for (revival, ((scale, used), record)) in self.steps.revivals.iter().zip(of_scales) {
-                let plan = &self.steps.plan;
-                record.revived = revival.run(gpu, store, module, plan, scale, *used, seed)?;
+            let Steps { plan, used, revivals, .. } = &self.steps;
+            let of_scales = self.model.scales.iter().zip(used).zip(&mut record.scales);
+            for (revival, ((scale, used), record)) in revivals.iter().zip(of_scales) {
+                record.revived = revival.run(gpu, &self.model, plan, scale, *used, seed)?;
             }
         }
         Ok(record)
