@@ -70,15 +70,17 @@ impl Feed {
         self.resident
     }
 
-    /// Uploads what stays, and measures it.
+    /// Uploads what stays, frees it in main memory, and measures it.
     ///
     /// # Errors
     /// A fault of the GPU.
-    pub(super) fn prepare(&self, gpu: &Gpu, model: &Model) -> Result<()> {
+    pub(super) fn prepare(&mut self, gpu: &Gpu, model: &Model) -> Result<()> {
         if !self.resident {
             return Ok(());
         }
-        self.upload(gpu, &model.store, &self.pixels.bytes)?;
+        let bytes = std::mem::replace(&mut self.pixels.bytes, Vec::new().into());
+        self.upload(gpu, &model.store, &bytes)?;
+        drop(bytes);
         let Some(var) = self.statistics else { return Ok(()) };
         let mut tape = Tape::new(gpu.report().variant());
         let words = tape.variable(&model.store, self.words);

@@ -11,7 +11,7 @@ use super::scorer::Scorer;
 use super::start::{STATISTICS_MOMENTUM, Start};
 use crate::autograd::{Plan, PlanOptions, Tape, Value};
 use crate::data::{
-    DEFAULT_MAX_PIXELS, Dataset, LoadOptions, Pixels, Progress, Sample, fingerprint, load,
+    Bytes, DEFAULT_MAX_PIXELS, Dataset, LoadOptions, Pixels, Progress, Sample, fingerprint, load,
     set_is_grey,
 };
 use crate::gpu::{Gpu, Profile, Submission};
@@ -61,7 +61,7 @@ impl TrainingSet {
     /// left out, none unless `skip_bad`.
     ///
     /// # Errors
-    /// No training image, the first bad file, or a set that does not fit main memory.
+    /// No training image, the first bad file, or no room for the images.
     pub fn load(
         config: &Config,
         dataset: &Dataset,
@@ -230,10 +230,10 @@ impl Run {
                 set.spec
             )));
         }
-        let (train, held_out) = hold_out(config, &set.pixels);
+        let (train, held_out) = hold_out(config, &set.pixels)?;
         let mut model = Model::declare(config.clone(), set.pixels.channel_stats())?;
         let batch = config.train.batch.min(train.len());
-        let feed = Feed::declare(&mut model, "images", set.pixels, batch, gpu)?;
+        let mut feed = Feed::declare(&mut model, "images", set.pixels, batch, gpu)?;
         let start = Start::declare(&mut model)?;
         let weights = Weights::declare(&mut model)?;
         let slab = model.store.slab("step");
@@ -476,7 +476,10 @@ impl Run {
 }
 
 /// Indices to train on, and the images kept back for calibration: those trained on where none are.
-fn hold_out(config: &Config, pixels: &Pixels) -> (Vec<u32>, Pixels) {
+///
+/// # Errors
+/// No room for the latter.
+fn hold_out(config: &Config, pixels: &Pixels) -> Result<(Vec<u32>, Pixels)> {
     let all: Vec<u32> = (0..pixels.n as u32).collect();
     let order = permutation(config.seed, usize::MAX / 2, &all);
     let share = config.score.held_out;
@@ -485,8 +488,12 @@ fn hold_out(config: &Config, pixels: &Pixels) -> (Vec<u32>, Pixels) {
     let mut train = train.to_vec();
     train.sort_unstable();
     let chosen: Vec<u32> = if held == 0 { all } else { held_out.to_vec() };
-    let bytes = chosen.iter().flat_map(|i| pixels.image(*i as usize)).copied().collect();
-    (train, Pixels { n: chosen.len(), bytes, ..*pixels })
+    let mut bytes = Bytes::zeroed(chosen.len() * pixels.image_len())?;
+    for (to, from) in bytes.chunks_mut(pixels.image_len()).zip(&chosen) {
+        to.copy_from_slice(pixels.image(*from as usize));
+    }
+    let Pixels { height, width, channels, .. } = *pixels;
+    Ok((train, Pixels { n: chosen.len(), height, width, channels, bytes }))
 }
 
 /// A recorded step that waits for its variables' memory.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
+use super::bytes::Bytes;
 use super::dataset::{Sample, Source};
 use super::decode::{self, DEFAULT_MAX_PIXELS};
 use super::pixels::Pixels;
@@ -36,7 +37,7 @@ impl LoadOptions {
     }
 
     /// A zeroed buffer for `n` images.
-    fn allocate(&self, n: usize) -> Result<Vec<u8>> {
+    fn allocate(&self, n: usize) -> Result<Bytes> {
         let Self { height, width, channels, .. } = *self;
         let sides = 1..=1 << 15;
         if !sides.contains(&height) || !sides.contains(&width) || ![1, 3].contains(&channels) {
@@ -45,21 +46,12 @@ impl LoadOptions {
                  expected sides of 1 to 32768 and 1 or 3 channels"
             )));
         }
-        let mut bytes = Vec::new();
-        let len = n.saturating_mul(self.image_len());
-        bytes.try_reserve_exact(len).map_err(|_| Error::Limit {
-            what: format!("{n} images of {height} x {width} x {channels}"),
-            wanted: format!("{} MiB", len >> 20),
-            limit: "main memory".into(),
-            allowed: "less".into(),
-        })?;
-        bytes.resize(len, 0);
-        Ok(bytes)
+        Bytes::zeroed(n.saturating_mul(self.image_len()))
     }
 }
 
 /// Loaded images, and what was left out.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Loaded {
     /// The images that could be decoded, in order.
     pub pixels: Pixels,
@@ -141,7 +133,7 @@ impl Sample {
 ///
 /// # Errors
 /// The first bad file, in the order of the samples, unless [`LoadOptions::skip_bad`];
-/// [`Error::Limit`] when the buffer does not fit main memory.
+/// [`Error::Limit`] or [`Error::File`] when there is no room for the buffer.
 pub fn load(samples: &[Sample], options: &LoadOptions, progress: Progress<'_>) -> Result<Loaded> {
     let mut bytes = options.allocate(samples.len())?;
     let len = options.image_len();
@@ -200,7 +192,7 @@ fn fill(
 }
 
 /// The masks of some samples.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Masks {
     /// `[N, H, W, 1]`, 1 where a defect is, 0 elsewhere.
     pub pixels: Pixels,
@@ -327,7 +319,7 @@ mod tests {
         ]);
         let samples = open(dir.path()).test;
         let masks = load_masks(&samples, &LoadOptions::new(1, 2, 3)).unwrap();
-        assert_eq!(masks.pixels.bytes, [0, 0, 1, 0, 0, 0]);
+        assert_eq!(masks.pixels.bytes[..], [0, 0, 1, 0, 0, 0]);
         assert_eq!(masks.known, [true, true, false]);
     }
 

@@ -7,6 +7,7 @@
 //! ```
 
 mod binary;
+mod bytes;
 pub mod check;
 mod dataset;
 mod decode;
@@ -21,6 +22,7 @@ pub mod synth;
 mod testing;
 
 pub use binary::Records;
+pub use bytes::Bytes;
 pub use dataset::{Dataset, DatasetOptions, Index, Layout, Sample, Source, Split};
 pub use decode::{DEFAULT_MAX_PIXELS, Decoded, decode_file};
 pub use load::{LoadOptions, Loaded, Masks, Progress, load, load_masks, set_is_grey};

@@ -2,10 +2,11 @@
 
 use rayon::prelude::*;
 
+use super::bytes::Bytes;
 use super::dataset::Sample;
 
 /// Images of one size in one buffer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Pixels {
     /// N, images.
     pub n: usize,
@@ -16,7 +17,7 @@ pub struct Pixels {
     /// C, 1 or 3.
     pub channels: usize,
     /// `[N, H, W, C]`, 0 to 255.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
 }
 
 impl Pixels {
@@ -102,7 +103,7 @@ mod tests {
 
     #[test]
     fn channel_stats_by_hand() {
-        let bytes = vec![0, 255, 51, 255, 102, 255, 51, 255];
+        let bytes = vec![0, 255, 51, 255, 102, 255, 51, 255].into();
         let pixels = Pixels { n: 2, height: 1, width: 2, channels: 2, bytes };
         let stats = pixels.channel_stats();
         assert_eq!(stats.mean, [0.2, 1.0]);

@@ -8,7 +8,7 @@ use super::load::{LoadOptions, Loaded, load};
 use crate::Result;
 
 /// Some consecutive samples of a stream.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Chunk {
     /// Which of the samples `loaded.kept[i] = 0` refers to.
     pub start: usize,
@@ -52,10 +52,10 @@ mod tests {
         let (mut bytes, mut kept) = (Vec::new(), Vec::new());
         for chunk in stream(samples.clone(), options, 4) {
             let Chunk { start, loaded } = chunk.unwrap();
-            bytes.extend(loaded.pixels.bytes);
+            bytes.extend_from_slice(&loaded.pixels.bytes);
             kept.extend(loaded.kept.iter().map(|index| start + index));
         }
-        assert_eq!((bytes, kept), (whole.pixels.bytes, whole.kept));
+        assert_eq!((&bytes[..], kept), (&whole.pixels.bytes[..], whole.kept));
 
         let strict = LoadOptions { skip_bad: false, ..options };
         let results: Vec<_> = stream(samples, strict, 2).collect();

@@ -1,0 +1,135 @@
+//! The pixels of many images: in main memory, or in a file where they are more than it should hold.
+
+use std::fmt;
+use std::io::{self, Read, Seek, Write};
+use std::ops::{Deref, DerefMut};
+
+use memmap2::MmapMut;
+
+use crate::{Error, Result};
+
+/// More bytes than this go to a file, whose pages the operating system keeps in memory as long as
+/// there is room for them.
+const IN_MEMORY: usize = 1 << 30;
+
+/// A buffer of fixed length that may be larger than main memory.
+pub struct Bytes {
+    place: Place,
+    len: usize,
+}
+
+enum Place {
+    Memory(Vec<u8>),
+    File(MmapMut),
+}
+
+impl Bytes {
+    /// `len` zeros; above 1 GiB in a nameless file in the folder for temporary files (`TMPDIR`).
+    ///
+    /// # Errors
+    /// No memory, or no room for the file.
+    pub fn zeroed(len: usize) -> Result<Self> {
+        Self::zeroed_within(len, IN_MEMORY)
+    }
+
+    fn zeroed_within(len: usize, in_memory: usize) -> Result<Self> {
+        let place = if len > in_memory {
+            let folder = std::env::temp_dir();
+            Place::File(mapped_file(len).map_err(|e| {
+                let message = format!("a temporary file of {} MiB for images: {e}", len >> 20);
+                Error::file(folder, message)
+            })?)
+        } else {
+            let mut bytes = Vec::new();
+            bytes.try_reserve_exact(len).map_err(|_| Error::Limit {
+                what: "images".into(),
+                wanted: format!("{} MiB", len >> 20),
+                limit: "main memory".into(),
+                allowed: "less".into(),
+            })?;
+            bytes.resize(len, 0);
+            Place::Memory(bytes)
+        };
+        Ok(Self { place, len })
+    }
+
+    /// Drops what lies behind the first `len` bytes.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+        if let Place::Memory(bytes) = &mut self.place {
+            bytes.truncate(len);
+        }
+    }
+}
+
+/// A file of zeros without a name, mapped. It is written first: a page that finds no room on the disk
+/// later would end the process with a signal.
+fn mapped_file(len: usize) -> io::Result<MmapMut> {
+    let mut file = tempfile::tempfile()?;
+    io::copy(&mut io::repeat(0).take(len as u64), &mut file)?;
+    file.flush()?;
+    file.rewind()?;
+    // SAFETY: the file has no name, so nobody else can open it and change it or cut it short.
+    unsafe { MmapMut::map_mut(&file) }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.place {
+            Place::Memory(bytes) => bytes,
+            Place::File(map) => &map[..self.len],
+        }
+    }
+}
+
+impl DerefMut for Bytes {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match &mut self.place {
+            Place::Memory(bytes) => bytes,
+            Place::File(map) => &mut map[..self.len],
+        }
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { len: bytes.len(), place: Place::Memory(bytes) }
+    }
+}
+
+impl PartialEq for Bytes {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Bytes {}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = if matches!(self.place, Place::File(_)) { "in a file" } else { "in memory" };
+        write!(f, "{} bytes {place}", self.len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_holds_what_memory_holds() {
+        let mut memory = Bytes::zeroed_within(5000, 5000).unwrap();
+        let mut file = Bytes::zeroed_within(5000, 4999).unwrap();
+        assert!(matches!((&memory.place, &file.place), (Place::Memory(_), Place::File(_))));
+        for bytes in [&mut memory, &mut file] {
+            assert!(bytes.iter().all(|b| *b == 0) && bytes.len() == 5000);
+            bytes.iter_mut().enumerate().for_each(|(i, b)| *b = (i % 251) as u8);
+            bytes.copy_within(1000..3000, 0);
+            bytes.truncate(2000);
+        }
+        assert!(file == memory && file.len() == 2000 && file[0] == (1000 % 251) as u8);
+        assert_ne!(file, Bytes::from(vec![0; 2000]));
+    }
+}
