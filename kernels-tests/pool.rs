@@ -1,7 +1,7 @@
 use crate::harness::{close, fill, gpu, run, wide};
-use crate::reference::pool::Pool;
+use crate::reference::pool::{Adaptive, Pool};
 use anomem::gpu::Gpu;
-use anomem::ops::pool::{average_pool, global_average_pool, max_pool};
+use anomem::ops::pool::{adaptive_avg, average_pool, global_average_pool, max_pool};
 use proptest::prelude::*;
 
 fn pool(shape: [usize; 4], kernel: usize, stride: usize, padding: usize) -> Pool {
@@ -103,6 +103,88 @@ fn what_does_not_fit_is_an_error_that_names_the_shapes() {
     assert!(fails(&[1, 300, 300, 1], 250, 1, 0).ends_with("too large for one invocation"));
     assert_eq!(fails(&[2, 5, 5], 2, 1, 0), "max_pool: x [2, 5, 5]: expected [N, H, W, C]");
     assert!(fails(&[2, 0, 5, 1], 2, 1, 0).contains("at least 1"));
+}
+
+fn check_adaptive(gpu: &Gpu, shape: [usize; 4], grid: [usize; 2]) -> f64 {
+    let [n, h, w, c] = shape;
+    let p = Adaptive { n, h, w, c, grid: grid.into() };
+    let (x, g) = (fill(n * h * w * c, 5), fill(n * grid[0] * grid[1] * c, 6));
+    let record = |t: &mut _, v: &[_]| adaptive_avg(t, v[0], grid);
+    let (y, grads) = run(gpu, &[(&shape, &x)], &g, record).unwrap();
+    let name = format!("adaptive {shape:?} grid {grid:?}");
+    let forward = close(&name, &y, &p.average(&wide(&x)), 2.0).unwrap();
+    close(&name, &grads[0], &p.average_backward(&wide(&g)), 2.0).unwrap().max(forward)
+}
+
+/// Maps and grids: all different, with windows that overlap along both axes; all equal; the least; a grid
+/// as fine as the map; one that divides it; one window; most windows overlapping; the network's own;
+/// one under, at and over a workgroup.
+const GRIDS: &[([usize; 4], [usize; 2])] = &[
+    ([2, 11, 7, 5], [4, 3]),
+    ([3, 7, 10, 4], [5, 6]),
+    ([3, 3, 3, 3], [3, 3]),
+    ([4, 4, 4, 4], [2, 2]),
+    ([1, 1, 1, 1], [1, 1]),
+    ([2, 5, 6, 3], [5, 6]),
+    ([2, 8, 9, 3], [4, 3]),
+    ([2, 6, 5, 7], [1, 1]),
+    ([1, 13, 17, 2], [12, 16]),
+    ([2, 16, 16, 8], [3, 3]),
+    ([1, 9, 65, 1], [7, 9]),
+    ([1, 8, 16, 1], [8, 8]),
+    ([1, 13, 7, 1], [13, 5]),
+];
+
+#[test]
+fn a_grid_matches_the_reference() {
+    for default_limits in [false, true] {
+        let Some(gpu) = gpu(default_limits) else { return };
+        let of_case = |(shape, grid): &_| check_adaptive(gpu, *shape, *grid);
+        let worst = GRIDS.iter().map(of_case).fold(0.0, f64::max);
+        println!("pool: adaptive {worst:.3} of the allowance");
+    }
+}
+
+/// More elements than one dispatch dimension holds, the longest side, and nearly the largest window.
+#[test]
+fn a_grid_over_large_maps() {
+    let Some(gpu) = gpu(true) else { return };
+    check_adaptive(gpu, [1, 2050, 2049, 1], [2049, 2047]);
+    check_adaptive(gpu, [1, 60_000, 1, 2], [59_999, 1]);
+    check_adaptive(gpu, [1, 243, 242, 1], [1, 1]);
+}
+
+#[test]
+fn a_grid_that_does_not_fit_is_an_error_that_names_both() {
+    let Some(gpu) = gpu(false) else { return };
+    let fails = |shape: &[usize], grid| {
+        let record = |t: &mut _, v: &[_]| adaptive_avg(t, v[0], grid);
+        run(gpu, &[(shape, &[])], &[], record).unwrap_err().to_string()
+    };
+    assert_eq!(
+        fails(&[2, 4, 5, 1], [5, 5]),
+        "adaptive_avg: x [2, 4, 5, 1], grid [5, 5]: the grid is finer than the maps"
+    );
+    assert!(fails(&[2, 5, 4, 1], [5, 5]).ends_with("finer than the maps"));
+    assert!(fails(&[2, 5, 4, 1], [0, 3]).ends_with("at least 1 row and column"));
+    assert!(fails(&[2, 5, 4, 1], [3, 0]).ends_with("at least 1 row and column"));
+    assert_eq!(fails(&[2, 5, 4], [1, 1]), "adaptive_avg: x [2, 5, 4]: expected [N, H, W, C]");
+    assert!(fails(&[1, 60_001, 1, 1], [60_001, 1]).ends_with("too large for one invocation"));
+    assert!(fails(&[1, 1, 60_001, 1], [1, 60_001]).ends_with("too large for one invocation"));
+    assert!(fails(&[1, 300, 300, 1], [1, 1]).ends_with("too large for one invocation"));
+    assert!(fails(&[0, 4, 5, 1], [2, 2]).contains("at least 1"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..Default::default() })]
+    #[test]
+    fn any_grid(
+        n in 1usize..4, h in 1usize..20, w in 1usize..20, c in 1usize..6, rows in 1usize..20, columns in 1usize..20,
+    ) {
+        if let Some(gpu) = gpu(false) {
+            check_adaptive(gpu, [n, h, w, c], [rows.min(h), columns.min(w)]);
+        }
+    }
 }
 
 proptest! {

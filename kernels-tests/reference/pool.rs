@@ -108,6 +108,89 @@ impl Pool {
     }
 }
 
+/// A grid of windows that covers maps `x: [n, h, w, c]`: PyTorch's `adaptive_avg_pool2d`.
+#[derive(Clone, Copy)]
+pub struct Adaptive {
+    pub n: usize,
+    pub h: usize,
+    pub w: usize,
+    pub c: usize,
+    pub grid: (usize, usize),
+}
+
+impl Adaptive {
+    /// For every output the places in `x` of its window, row by row.
+    fn windows(&self) -> Vec<Vec<usize>> {
+        let range = |i: usize, len: usize, parts: usize| {
+            let share = |i: usize| (i * len) as f64 / parts as f64;
+            share(i).floor() as usize..share(i + 1).ceil() as usize
+        };
+        let (gh, gw) = self.grid;
+        let mut list = Vec::new();
+        for n in 0..self.n {
+            for i in 0..gh {
+                for j in 0..gw {
+                    for c in 0..self.c {
+                        let mut places = Vec::new();
+                        for y in range(i, self.h, gh) {
+                            for x in range(j, self.w, gw) {
+                                places.push(((n * self.h + y) * self.w + x) * self.c + c);
+                            }
+                        }
+                        list.push(places);
+                    }
+                }
+            }
+        }
+        list
+    }
+
+    /// The mean of each window.
+    pub fn average(&self, x: &[f64]) -> Out {
+        let windows = self.windows();
+        let mean = |f: fn(f64) -> f64| -> Vec<f64> {
+            windows
+                .iter()
+                .map(|w| w.iter().map(|i| f(x[*i])).sum::<f64>() / w.len() as f64)
+                .collect()
+        };
+        Out { value: mean(|v| v), mag: mean(f64::abs) }
+    }
+
+    /// Every window spreads its gradient evenly; what lies in several sums.
+    pub fn average_backward(&self, grad_y: &[f64]) -> Out {
+        let len = self.n * self.h * self.w * self.c;
+        let mut out = Out { value: vec![0.0; len], mag: vec![0.0; len] };
+        for (w, g) in self.windows().iter().zip(grad_y) {
+            for &i in w {
+                out.value[i] += g / w.len() as f64;
+                out.mag[i] += g.abs() / w.len() as f64;
+            }
+        }
+        out
+    }
+}
+
+/// Five columns into three: 0..2, 1..4, 3..5. Columns 1 and 3 lie in two windows.
+#[test]
+fn adaptive_by_hand() {
+    let p = Adaptive { n: 1, h: 1, w: 5, c: 1, grid: (1, 3) };
+    assert_eq!(p.average(&[1.0, 5.0, 3.0, 7.0, 2.0]).value, [3.0, 5.0, 4.5]);
+    assert_eq!(p.average_backward(&[2.0, 6.0, 8.0]).value, [1.0, 3.0, 2.0, 6.0, 4.0]);
+    // A grid that divides the map: windows that touch no other.
+    let p = Adaptive { n: 1, h: 2, w: 4, c: 1, grid: (1, 2) };
+    assert_eq!(p.average(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]).value, [3.5, 5.5]);
+}
+
+#[test]
+fn adaptive_backward_is_the_derivative() {
+    let p = Adaptive { n: 2, h: 5, w: 7, c: 2, grid: (3, 4) };
+    let x: Vec<f64> = (0..140).map(|i| (i as f64 * 1.7).sin()).collect();
+    let g: Vec<f64> = (0..48).map(|i| (i as f64).cos()).collect();
+    let loss = |x: &[f64]| p.average(x).value.iter().zip(&g).map(|(y, g)| y * g).sum();
+    super::derivative(&x, &p.average_backward(&g).value, loss);
+}
+
 #[test]
 fn by_hand() {
     // 1 5 2

@@ -132,6 +132,7 @@ const SHARED: &[(&str, &str)] = shared![
     "nt_xent/subgroup_tile",
     "nt_xent/tile",
     "nt_xent/weight",
+    "pool/grid_cell",
     "pool/window",
     "resize/taps",
 ];

@@ -1,4 +1,5 @@
-//! Pooling: greatest or average value of square windows, and the average of whole maps.
+//! Pooling: greatest or average value of square windows, the average of whole maps, and of a grid of windows
+//! that covers them.
 
 use super::{LOOP_LIMIT, groups_for};
 use crate::autograd::{Dispatch, Element, Tape, Value};
@@ -20,6 +21,17 @@ params! {
         padding: u32,
     }
 }
+params! {
+    /// Params of `adaptive_forward` and `adaptive_backward`.
+    pub struct Adaptive {
+        len: u32,
+        height: u32,
+        width: u32,
+        channels: u32,
+        grid_height: u32,
+        grid_width: u32,
+    }
+}
 
 static MAX_FORWARD: Shader = shader!("pool", "max_forward", Params);
 static MAX_FORWARD_VEC4: Shader = shader!("pool", "max_forward_vec4", Params);
@@ -29,6 +41,8 @@ static AVERAGE_FORWARD: Shader = shader!("pool", "average_forward", Params);
 static AVERAGE_FORWARD_VEC4: Shader = shader!("pool", "average_forward_vec4", Params);
 static AVERAGE_BACKWARD: Shader = shader!("pool", "average_backward", Params);
 static AVERAGE_BACKWARD_VEC4: Shader = shader!("pool", "average_backward_vec4", Params);
+static ADAPTIVE_FORWARD: Shader = shader!("pool", "adaptive_forward", Adaptive);
+static ADAPTIVE_BACKWARD: Shader = shader!("pool", "adaptive_backward", Adaptive);
 
 /// The family's shaders.
 pub const SHADERS: &[&Shader] = &[
@@ -40,6 +54,8 @@ pub const SHADERS: &[&Shader] = &[
     &AVERAGE_FORWARD_VEC4,
     &AVERAGE_BACKWARD,
     &AVERAGE_BACKWARD_VEC4,
+    &ADAPTIVE_FORWARD,
+    &ADAPTIVE_BACKWARD,
 ];
 
 /// The greatest value of each `kernel` x `kernel` window of `x: [N, H, W, C]`, a window every
@@ -97,6 +113,54 @@ pub fn global_average_pool(tape: &mut Tape, x: Value) -> Result<Value> {
     let shape = [pool.shape[0], pool.shape[3]];
     let y = average(tape, x, pool)?;
     tape.reshape(y, &shape)
+}
+
+/// The means of a grid of windows that covers each map: `x: [N, H, W, C]` into `[N, gh, gw, C]`, as PyTorch's
+/// `adaptive_avg_pool2d`. Row i of the grid takes the rows from `floor(i H / gh)` to below
+/// `ceil((i + 1) H / gh)`, columns alike: where `gh` does not divide `H`, windows differ in size and
+/// neighbours may share a row.
+///
+/// # Errors
+/// `x` of another rank, a grid with more rows or columns than the maps, or with none, maps with a side
+/// above, or windows of more than, about 60,000 elements.
+pub fn adaptive_avg(tape: &mut Tape, x: Value, grid: [usize; 2]) -> Result<Value> {
+    let op = "adaptive_avg";
+    let shape: [usize; 4] = tape
+        .shape(x)
+        .try_into()
+        .map_err(|_| Error::shape(op, format!("x {:?}: expected [N, H, W, C]", tape.shape(x))))?;
+    let ([n, h, w, c], [gh, gw]) = (shape, grid);
+    let wrong = |why: &str| Err(Error::shape(op, format!("x {shape:?}, grid {grid:?}: {why}")));
+    if gh == 0 || gw == 0 {
+        return wrong("the grid must have at least 1 row and column");
+    }
+    if gh > h || gw > w {
+        return wrong("the grid is finer than the maps");
+    }
+    // A window that meets its neighbours reaches at most one row beyond its share.
+    let window = [h.div_ceil(gh) + 1, w.div_ceil(gw) + 1];
+    if h.max(w) > LOOP_LIMIT || window[0] * (window[1] + 1) > LOOP_LIMIT {
+        return wrong("the maps or windows are too large for one invocation");
+    }
+    let launch = move |shader, len: usize| {
+        let params = Adaptive {
+            len: len as u32,
+            height: h as u32,
+            width: w as u32,
+            channels: c as u32,
+            grid_height: gh as u32,
+            grid_width: gw as u32,
+        };
+        Dispatch::new(Kernel::new(shader), &params, groups_for(len))
+    };
+    let y = tape.temporary(op, &[n, gh, gw, c], Element::F32)?;
+    tape.dispatch(launch(&ADAPTIVE_FORWARD, n * gh * gw * c).read(x).write(y));
+    tape.rule(y, &[x], move |tape, grad_y, _| {
+        let grad_x = tape.temporary("adaptive_avg.grad_x", &shape, Element::F32)?;
+        tape.dispatch(launch(&ADAPTIVE_BACKWARD, n * h * w * c).read(grad_y).write(grad_x));
+        Ok(vec![Some(grad_x)])
+    });
+    Ok(y)
 }
 
 fn average(tape: &mut Tape, x: Value, pool: Pool) -> Result<Value> {
