@@ -32,6 +32,7 @@ mod pool;
 mod reduce;
 mod reference;
 mod resize;
+mod select;
 mod softmax;
 mod stage1;
 mod variance;

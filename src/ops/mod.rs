@@ -19,6 +19,7 @@ pub mod optimizer;
 pub mod pool;
 pub mod reduce;
 pub mod resize;
+pub mod select;
 pub mod softmax;
 pub mod variance;
 
@@ -98,6 +99,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         pool::SHADERS,
         reduce::SHADERS,
         resize::SHADERS,
+        select::SHADERS,
         softmax::SHADERS,
         variance::SHADERS,
     ]
