@@ -21,6 +21,7 @@ mod faults;
 mod finite;
 mod gather;
 mod harness;
+mod hinge;
 mod hopfield;
 mod matmul;
 mod nearest;

@@ -10,6 +10,7 @@ pub mod cosine;
 pub mod deviation;
 pub mod finite;
 pub mod gather;
+pub mod hinge;
 pub mod hopfield;
 pub mod matmul;
 pub mod nearest;

@@ -121,6 +121,7 @@ const SHARED: &[(&str, &str)] = shared![
     "conv2d/weight_gemm",
     "cosine/backward_params",
     "cosine/tile",
+    "hinge/excess",
     "hopfield/backward_params",
     "hopfield/forward_params",
     "hopfield/step_params",

@@ -10,6 +10,7 @@ pub mod cosine;
 pub mod deviation;
 pub mod finite;
 pub mod gather;
+pub mod hinge;
 pub mod hopfield;
 pub mod matmul;
 pub mod nearest;
@@ -90,6 +91,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         deviation::SHADERS,
         finite::SHADERS,
         gather::SHADERS,
+        hinge::SHADERS,
         hopfield::SHADERS,
         matmul::SHADERS,
         nearest::SHADERS,

@@ -1,0 +1,133 @@
+use crate::harness::{Input, close, fill, gpu, run_case, wide};
+use crate::reference::hinge as reference;
+use anomem::gpu::{AdapterClass, Gpu, Variant};
+use anomem::ops::hinge::double_hinge;
+use proptest::prelude::*;
+
+/// Scores around both margins, at them where the margins are powers of two, and their labels; with some
+/// weights of 0 and of different size.
+fn batch(len: usize, eta: f32, seed: u64) -> [Vec<f32>; 3] {
+    let a: Vec<f32> = fill(len, seed)
+        .iter()
+        .enumerate()
+        .map(|(i, v)| match i % 7 {
+            3 => eta,
+            5 => 1.0 / eta,
+            _ => (v + 1.0) * eta * 0.8,
+        })
+        .collect();
+    let normal = fill(len, seed + 1).iter().map(|v| if *v > -0.2 { 1.0 } else { 0.0 }).collect();
+    let weights = fill(len, seed + 2).iter().map(|v| (v * 3.0).max(0.0)).collect();
+    [a, normal, weights]
+}
+
+/// Checks with and without weights: loss and gradient.
+fn check(gpu: &Gpu, eta: f32, [a, normal, weights]: &[Vec<f32>; 3]) {
+    let len = a.len();
+    for weighted in [false, true] {
+        let inputs = [
+            Input::Trainable(&[len], a),
+            Input::Constant(&[len], normal),
+            Input::Constant(&[len], weights),
+        ];
+        let record = |t: &mut _, v: &[_]| {
+            Ok(vec![double_hinge(t, v[0], v[1], eta, weighted.then_some(v[2]))?])
+        };
+        let outcome = run_case(gpu, Variant::Simple, &inputs, &[&[1.75]], record).unwrap();
+        let [a, normal] = [a, normal].map(|v| wide(v));
+        let weights = if weighted { wide(weights) } else { vec![1.0; len] };
+        let eta = f64::from(eta);
+        // Sums of one sign by 64 lanes: their roundings grow at most as the root of their number.
+        let depth = 2.0 + (len as f64 / 64.0).sqrt() / 8.0;
+        let want = reference::double_hinge(&a, &normal, eta, &weights);
+        let worst = close("loss", &outcome.outputs[0], &want, depth).unwrap();
+        let want = reference::backward(&a, &normal, eta, &weights, 1.75);
+        let grad = close("grad_a", &outcome.grads[0], &want, depth).unwrap();
+        println!(
+            "hinge [{len}] eta {eta} {weighted}: worst {worst:.3} and {grad:.3} of the allowance"
+        );
+    }
+}
+
+#[test]
+fn matches_the_reference() {
+    for default_limits in [false, true] {
+        let Some(gpu) = gpu(default_limits) else { return };
+        // One score of either kind; around a workgroup; several runs of it.
+        for len in [1, 2, 5, 8, 63, 64, 65, 129, 1000, 4097] {
+            for eta in [2.0, 4.0, 1.0] {
+                check(gpu, eta, &batch(len, eta, 1));
+                check(gpu, eta, &batch(len, eta, 9));
+            }
+        }
+    }
+}
+
+#[test]
+fn as_many_scores_as_may_be() {
+    let Some(gpu) = gpu(true) else { return };
+    check(gpu, 2.0, &batch(3_840_000, 2.0, 1));
+}
+
+/// Loss and gradient of three scores that all have a loss, the second of an anomaly.
+fn of_three(gpu: &Gpu, a: [f32; 3], weights: [f32; 3]) -> (f32, Vec<f32>) {
+    let inputs = [
+        Input::Trainable(&[3], &a),
+        Input::Constant(&[3], &[1.0, 0.0, 1.0]),
+        Input::Constant(&[3], &weights),
+    ];
+    let record = |t: &mut _, v: &[_]| Ok(vec![double_hinge(t, v[0], v[1], 2.0, Some(v[2]))?]);
+    let mut outcome = run_case(gpu, Variant::Simple, &inputs, &[&[1.0]], record).unwrap();
+    (outcome.outputs[0][0], outcome.grads.swap_remove(0))
+}
+
+#[test]
+fn weights_that_sum_to_0_cost_nothing() {
+    let Some(gpu) = gpu(false) else { return };
+    for weights in [[0.0; 3], [1.0, -1.0, 0.0]] {
+        let (loss, grad) = of_three(gpu, [3.0, 1.0, 4.0], weights);
+        assert!(loss == 0.0 && grad.iter().all(|g| *g == 0.0));
+    }
+}
+
+/// Not promised by WGSL, so only asked of the drivers that CI runs: a score that is NaN is not hidden.
+#[test]
+fn nan_passes_through() {
+    let Some(gpu) = gpu(false) else { return };
+    if gpu.report().class == AdapterClass::Software {
+        for a in [[f32::NAN, 1.0, 4.0], [3.0, f32::NAN, 4.0]] {
+            assert!(of_three(gpu, a, [1.0; 3]).0.is_nan());
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_that_names_the_shapes() {
+    let Some(gpu) = gpu(false) else { return };
+    let fails = |shapes: [&[usize]; 3], eta| {
+        let inputs = shapes.map(|shape| Input::Constant(shape, &[]));
+        let record = |t: &mut _, v: &[_]| Ok(vec![double_hinge(t, v[0], v[1], eta, Some(v[2]))?]);
+        run_case(gpu, Variant::Simple, &inputs, &[&[]], record).err().unwrap().to_string()
+    };
+    assert_eq!(
+        fails([&[5], &[4], &[5]], 2.0),
+        "double_hinge: a [5], normal [4], weights [5], eta 2: expected [N] each"
+    );
+    assert!(fails([&[5], &[5], &[1]], 2.0).ends_with("expected [N] each"));
+    assert!(fails([&[5, 1], &[5, 1], &[5, 1]], 2.0).ends_with("expected [N] each"));
+    for eta in [0.99, 0.0, -2.0, f32::NAN, f32::INFINITY] {
+        assert!(fails([&[5], &[5], &[5]], eta).ends_with("at least 1"));
+    }
+    let many: &[usize] = &[3_840_001];
+    assert!(fails([many, many, many], 2.0).ends_with("too many scores for one workgroup"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..Default::default() })]
+    #[test]
+    fn any_length(len in 1usize..2_000, seed in 0u64..1000) {
+        if let Some(gpu) = gpu(false) {
+            check(gpu, 2.0, &batch(len, 2.0, seed));
+        }
+    }
+}

@@ -1,0 +1,62 @@
+use super::Out;
+
+/// The double hinge (AnoMem, arXiv 2211.09041, eqs. 11-12) of scores a: sum w l / sum w, 0 if the weights sum to 0,
+/// with l = max(0, a - 1/eta) for normal scores and max(0, eta - a) for others.
+pub fn double_hinge(a: &[f64], normal: &[f64], eta: f64, weights: &[f64]) -> Out {
+    let total: f64 = weights.iter().sum();
+    if total == 0.0 {
+        return Out { value: vec![0.0], mag: vec![0.0] };
+    }
+    let (mut value, mut mag) = (0.0, 0.0);
+    for ((a, normal), w) in a.iter().zip(normal).zip(weights) {
+        let (l, terms) = match *normal != 0.0 {
+            true => ((a - 1.0 / eta).max(0.0), a.abs() + 1.0 / eta),
+            false => ((eta - a).max(0.0), eta + a.abs()),
+        };
+        value += w * l / total;
+        mag += if l > 0.0 { w * terms / total } else { 0.0 };
+    }
+    Out { value: vec![value], mag: vec![mag] }
+}
+
+/// dL/da: w / sum w where a normal score is above 1/eta, its negative where another is below eta, times
+/// dL/dloss. 0 at the margins.
+pub fn backward(a: &[f64], normal: &[f64], eta: f64, weights: &[f64], grad: f64) -> Out {
+    let total: f64 = weights.iter().sum();
+    let mut value = vec![0.0; a.len()];
+    for i in 0..a.len() {
+        let normal = normal[i] != 0.0;
+        if total != 0.0 && normal && a[i] > 1.0 / eta {
+            value[i] = grad * weights[i] / total;
+        }
+        if total != 0.0 && !normal && a[i] < eta {
+            value[i] = -grad * weights[i] / total;
+        }
+    }
+    Out { mag: value.iter().map(|v| v.abs()).collect(), value }
+}
+
+/// eta 2: a normal score is free up to 0.5, an anomaly from 2 on.
+#[test]
+fn by_hand() {
+    let (a, normal) = ([0.25, 1.5, 3.0, 0.5], [1.0, 1.0, 0.0, 0.0]);
+    // Losses 0, 1, 0, 1.5.
+    assert_eq!(double_hinge(&a, &normal, 2.0, &[1.0; 4]).value, [0.625]);
+    assert_eq!(backward(&a, &normal, 2.0, &[1.0; 4], 8.0).value, [0.0, 2.0, 0.0, -2.0]);
+    let w = [5.0, 3.0, 0.0, 2.0];
+    assert!((double_hinge(&a, &normal, 2.0, &w).value[0] - 0.6).abs() < 1e-15);
+    assert_eq!(backward(&a, &normal, 2.0, &w, 10.0).value, [0.0, 3.0, 0.0, -2.0]);
+    assert_eq!(double_hinge(&a, &normal, 2.0, &[0.0; 4]).value, [0.0]);
+    assert_eq!(backward(&a, &normal, 2.0, &[0.0; 4], 1.0).value, [0.0; 4]);
+    // At the margins.
+    assert_eq!(double_hinge(&[0.5, 2.0], &[1.0, 0.0], 2.0, &[1.0; 2]).value, [0.0]);
+    assert_eq!(backward(&[0.5, 2.0], &[1.0, 0.0], 2.0, &[1.0; 2], 1.0).value, [0.0; 2]);
+}
+
+#[test]
+fn backward_is_the_derivative() {
+    let (a, normal) = ([0.1, 0.9, 2.7, 1.8, 0.4, 3.1], [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]);
+    let weights = [0.3, 1.2, 0.7, 0.0, 2.5, 0.9];
+    let loss = |a: &[f64]| 1.3 * double_hinge(a, &normal, 1.7, &weights).value[0];
+    super::derivative(&a, &backward(&a, &normal, 1.7, &weights, 1.3).value, loss);
+}

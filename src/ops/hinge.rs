@@ -1,0 +1,78 @@
+//! Hinge losses of scores with labels.
+
+use super::{LOOP_LIMIT, WG, groups_for};
+use crate::autograd::{Dispatch, Element, Tape, Value};
+use crate::gpu::{Kernel, Shader, params, shader};
+use crate::{Error, Result};
+
+params! {
+    /// The scores and their two margins.
+    pub struct Params { len: u32, has_weights: u32, inner: f32, outer: f32 }
+}
+
+static FORWARD: Shader = shader!("hinge", "forward", Params);
+static BACKWARD: Shader = shader!("hinge", "backward", Params);
+
+/// The family's shaders.
+pub const SHADERS: &[&Shader] = &[&FORWARD, &BACKWARD];
+
+/// One workgroup adds them all.
+const MAX_SCORES: usize = LOOP_LIMIT * WG as usize;
+
+/// The double hinge around the unit ball, `[1]`: the mean over the scores `a: [N]` of
+/// `max(0, a - 1/eta)` for normal ones and `max(0, eta - a)` for those of anomalies.
+///
+/// `normal`: f32 `[N]`, 0 for anomalies. `weights`: f32 `[N]`, none negative: the mean is then
+/// `sum w l / sum w`, and 0, with gradients of 0, where the weights sum to 0. Gradients go to `a` alone;
+/// at its margin a score has none.
+///
+/// Source: AnoMem (arXiv 2211.09041), eqs. 11-12. The paper's text at hand gives them in words; the formula is
+/// inferred from the same authors' SadCLR.
+///
+/// # Errors
+/// An `a` that is no vector, or has above 3,840,000 scores; labels or weights of another shape; an `eta` that is
+/// not a finite number of at least 1, with which anomalies could lie inside of normal scores.
+pub fn double_hinge(
+    tape: &mut Tape,
+    a: Value,
+    normal: Value,
+    eta: f32,
+    weights: Option<Value>,
+) -> Result<Value> {
+    let [of_a, of_normal] = [a, normal].map(|v| tape.shape(v).to_vec());
+    let of_weights = weights.map_or_else(|| of_a.clone(), |v| tape.shape(v).to_vec());
+    let wrong = |why: &str| {
+        let shapes = format!("a {of_a:?}, normal {of_normal:?}, weights {of_weights:?}, eta {eta}");
+        Err(Error::shape("double_hinge", format!("{shapes}: {why}")))
+    };
+    if of_a.len() != 1 || of_normal != of_a || of_weights != of_a {
+        return wrong("expected [N] each");
+    }
+    if !(eta >= 1.0 && eta.is_finite()) {
+        return wrong("eta must be a finite number of at least 1");
+    }
+    let len = of_a[0];
+    if len > MAX_SCORES {
+        return wrong("too many scores for one workgroup");
+    }
+    let params = Params {
+        len: len as u32,
+        has_weights: u32::from(weights.is_some()),
+        inner: 1.0 / eta,
+        outer: eta,
+    };
+    // Not read without weights.
+    let weights = weights.unwrap_or(a);
+    let loss = tape.temporary("double_hinge", &[1], Element::F32)?;
+    let share = tape.temporary("double_hinge.share", &[1], Element::F32)?;
+    let launch = Dispatch::new(Kernel::new(&FORWARD), &params, 1);
+    tape.dispatch(launch.read(a).read(normal).read(weights).write(loss).write(share));
+    tape.rule(loss, &[a], move |tape, grad, _| {
+        let grad_a = tape.temporary("double_hinge.grad_a", &[len], Element::F32)?;
+        let launch = Dispatch::new(Kernel::new(&BACKWARD), &params, groups_for(len));
+        let launch = launch.read(grad).read(a).read(normal).read(weights).read(share);
+        tape.dispatch(launch.write(grad_a));
+        Ok(vec![Some(grad_a)])
+    });
+    Ok(loss)
+}
