@@ -55,6 +55,78 @@ pub fn backward(z: &[f64], cols: usize, target: f64, grad: f64) -> Out {
     out
 }
 
+/// The sum over columns of their variances; 0 for fewer than two rows.
+pub fn total(z: &[f64], cols: usize) -> Out {
+    if z.len() < 2 * cols {
+        return Out { value: vec![0.0], mag: vec![0.0] };
+    }
+    let columns = columns(z, cols);
+    let value = columns.iter().map(|c| c.std * c.std - 1e-4).sum();
+    let mag = columns.iter().map(|c| c.std * c.mag).sum::<f64>() * 2.0;
+    Out { value: vec![value], mag: vec![mag] }
+}
+
+/// Which rows of z count: `valid` holds one value for as many neighbouring rows as there are for each; 0: they
+/// do not.
+fn counting(z: &[f64], cols: usize, valid: &[f64]) -> Vec<usize> {
+    let rows = z.len() / cols;
+    (0..rows).filter(|r| valid[r / (rows / valid.len())] != 0.0).collect()
+}
+
+/// The rows of z that count, behind each other.
+pub fn kept(z: &[f64], cols: usize, valid: &[f64]) -> Vec<f64> {
+    let rows = counting(z, cols, valid);
+    rows.iter().flat_map(|r| z[r * cols..(r + 1) * cols].to_vec()).collect()
+}
+
+/// [`forward`] of the rows that count; 0 for fewer than two.
+pub fn forward_valid(z: &[f64], cols: usize, target: f64, valid: &[f64]) -> Out {
+    match kept(z, cols, valid) {
+        kept if kept.len() < 2 * cols => Out { value: vec![0.0], mag: vec![0.0] },
+        kept => forward(&kept, cols, target),
+    }
+}
+
+/// [`backward`] to the rows that count; zeros for the others, and for all if fewer than two count.
+pub fn backward_valid(z: &[f64], cols: usize, target: f64, grad: f64, valid: &[f64]) -> Out {
+    let mut out = Out { value: vec![0.0; z.len()], mag: vec![0.0; z.len()] };
+    let rows = counting(z, cols, valid);
+    if rows.len() >= 2 {
+        let of_kept = backward(&kept(z, cols, valid), cols, target, grad);
+        for (i, r) in rows.iter().enumerate() {
+            let (from, to) = (i * cols..(i + 1) * cols, r * cols..(r + 1) * cols);
+            out.value[to.clone()].copy_from_slice(&of_kept.value[from.clone()]);
+            out.mag[to].copy_from_slice(&of_kept.mag[from]);
+        }
+    }
+    out
+}
+
+/// Two images of two rows and one column: (0, 2), and (9, 9), which does not count. Variance 2.
+#[test]
+fn valid_by_hand() {
+    let (z, valid) = ([0.0, 2.0, 9.0, 9.0], [1.0, 0.0]);
+    let root = 2.0001f64.sqrt();
+    assert!((forward_valid(&z, 1, 2.0, &valid).value[0] - (2.0 - root)).abs() < 1e-15);
+    assert!((total(&kept(&z, 1, &valid), 1).value[0] - 2.0).abs() < 1e-12);
+    let grad = backward_valid(&z, 1, 2.0, 3.0, &valid).value;
+    assert!((grad[0] - 3.0 / root).abs() < 1e-12 && (grad[1] + 3.0 / root).abs() < 1e-12);
+    assert_eq!(grad[2..], [0.0, 0.0]);
+    for valid in [[0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]] {
+        assert_eq!(forward_valid(&z, 1, 2.0, &valid).value, [0.0]);
+        assert_eq!(backward_valid(&z, 1, 2.0, 3.0, &valid).value, [0.0; 4]);
+        assert_eq!(total(&kept(&z, 1, &valid), 1).value, [0.0]);
+    }
+}
+
+#[test]
+fn backward_valid_is_the_derivative() {
+    let z = [0.4, -3.7, 1.1, 0.9, 2.2, -0.3, -0.5, 0.8, 0.6, 1.2, -2.9, 0.1];
+    let (cols, target, valid) = (2, 2.5, [1.0, 0.0, 1.0]);
+    let analytic = backward_valid(&z, cols, target, 1.3, &valid).value;
+    super::derivative(&z, &analytic, |z| 1.3 * forward_valid(z, cols, target, &valid).value[0]);
+}
+
 /// Columns (0, 2) and (3, 3): variances 2 and 0. Target 2: the mean of 2 - sqrt(2.0001) and 2 - 0.01.
 #[test]
 fn by_hand() {

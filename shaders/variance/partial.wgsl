@@ -1,8 +1,9 @@
-// Stage 1 of the variances of columns: mean and sum of squared deviations from it, of `run` rows of
-// one column. Two passes over a run that a cache holds: no difference of large sums is taken.
-// z: [rows, cols], means, deviations: [runs, cols]. One invocation per run and column.
-// Stage 2 is columns.wgsl. Reference and tests: kernels-tests/variance.rs.
+// Stage 1 of the variances of columns: mean and sum of squared deviations from it, of those of `run` rows of
+// one column that count, and how many do. Two passes over a run that a cache holds: no difference of large
+// sums is taken. z: [rows, cols], valid: [rows / per], means, deviations: [runs, cols], sizes: [runs].
+// One invocation per run and column. Stage 2 is columns.wgsl. Reference and tests: kernels-tests/variance.rs.
 #import grid
+#import variance/counts
 
 const WG: u32 = 64u;
 
@@ -11,12 +12,15 @@ struct Params {
     cols: u32,
     run: u32, // rows per run; the last run may have fewer
     runs: u32,
+    per: u32, // rows per value of valid; 0: there is none, every row counts
 }
 
 @group(0) @binding(0) var<storage, read> z: array<f32>;
-@group(0) @binding(1) var<storage, read_write> means: array<f32>;
-@group(0) @binding(2) var<storage, read_write> deviations: array<f32>;
-@group(0) @binding(3) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> valid: array<f32>;
+@group(0) @binding(2) var<storage, read_write> means: array<f32>;
+@group(0) @binding(3) var<storage, read_write> deviations: array<f32>;
+@group(0) @binding(4) var<storage, read_write> sizes: array<u32>;
+@group(0) @binding(5) var<uniform> p: Params;
 
 @compute @workgroup_size(WG)
 fn partial(
@@ -30,16 +34,26 @@ fn partial(
         let last = min(first + p.run, p.rows);
         let d = i % p.cols;
         var sum = 0.0;
+        var size = 0u;
         for (var r = first; r < last; r++) {
-            sum += z[r * p.cols + d];
+            if (counts(r)) {
+                sum += z[r * p.cols + d];
+                size++;
+            }
         }
-        let mean = sum / f32(last - first);
+        // A run without a row that counts has a mean all the same, of no weight.
+        let mean = sum / f32(max(size, 1u));
         var squares = 0.0;
         for (var r = first; r < last; r++) {
-            let off = z[r * p.cols + d] - mean;
-            squares += off * off;
+            if (counts(r)) {
+                let off = z[r * p.cols + d] - mean;
+                squares += off * off;
+            }
         }
         means[i] = mean;
         deviations[i] = squares;
+        if (d == 0u) {
+            sizes[i / p.cols] = size;
+        }
     }
 }

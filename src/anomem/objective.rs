@@ -169,7 +169,7 @@ fn one_scale(
     let queries = model.space(tape, z1)?;
     let retrieval = model.retrieve(tape, scale, queries, model.config.memory.steps_train)?;
     let target = model.config.variance_target(dim) as f32;
-    let variance = variance::variance_loss(tape, retrieval.retrieved, target)?;
+    let variance = variance::variance_loss(tape, retrieval.retrieved, target, None)?;
     let a = head(tape, &model.store, scale, retrieval.retrieved)?;
     let b = head(tape, &model.store, scale, z2)?;
     let (a, b) = (unit(tape, a)?, unit(tape, b)?);

@@ -136,6 +136,7 @@ const SHARED: &[(&str, &str)] = shared![
     "pool/grid_cell",
     "pool/window",
     "resize/taps",
+    "variance/counts",
 ];
 
 /// Names of the files that can be imported, `folder/stem`.

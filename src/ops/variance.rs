@@ -7,15 +7,15 @@ use crate::{Error, Result};
 
 params! {
     /// Params of `partial`.
-    pub struct Partial { rows: u32, cols: u32, run: u32, runs: u32 }
+    pub struct Partial { rows: u32, cols: u32, run: u32, runs: u32, per: u32 }
 }
 params! {
     /// Params of `columns`.
-    pub struct Columns { rows: u32, cols: u32, run: u32, runs: u32, goal: f32 }
+    pub struct Columns { cols: u32, runs: u32, goal: f32 }
 }
 params! {
-    /// Params of `backward`; both count elements, or vectors of four.
-    pub struct Backward { len: u32, cols: u32 }
+    /// Params of `backward`; length and columns count elements, or vectors of four.
+    pub struct Backward { len: u32, cols: u32, per: u32 }
 }
 
 static PARTIAL: Shader = shader!("variance", "partial", Partial);
@@ -45,9 +45,19 @@ pub struct Variance {
 /// `mean over d of max(0, target - sqrt(var_d + 1e-4))` for `z: [R, D]`, with the unbiased variance over
 /// rows (PyTorch's `z.var(0)`). Source: VICReg (Bardes, Ponce and LeCun 2022, eq. 1).
 ///
+/// `valid`: f32 `[B]`, where B divides R, one value for each R / B neighbouring rows: only rows whose value is
+/// not 0 count, such as those of normal images, and what the others hold does not matter. With fewer than two
+/// of them, loss, total and gradients are 0.
+///
 /// # Errors
-/// A `z` that is no matrix, or that has fewer than two rows: one row has no variance.
-pub fn variance_loss(tape: &mut Tape, z: Value, target: f32) -> Result<Variance> {
+/// A `z` that is no matrix, or that has fewer than two rows: one row has no variance. A `valid` of another
+/// shape.
+pub fn variance_loss(
+    tape: &mut Tape,
+    z: Value,
+    target: f32,
+    valid: Option<Value>,
+) -> Result<Variance> {
     let shape = tape.shape(z).to_vec();
     let (rows, cols) = match shape[..] {
         [rows, cols] if rows >= 2 => (rows, cols),
@@ -56,23 +66,34 @@ pub fn variance_loss(tape: &mut Tape, z: Value, target: f32) -> Result<Variance>
             return Err(Error::shape("variance", message));
         }
     };
+    let per = match valid.map(|v| tape.shape(v)) {
+        None => 0,
+        Some(&[images]) if images > 0 && rows.is_multiple_of(images) => rows / images,
+        Some(of) => {
+            let message = format!("z {shape:?}, valid {of:?}: expected [B] where B divides R");
+            return Err(Error::shape("variance", message));
+        }
+    } as u32;
+    // Not read without one.
+    let valid = valid.unwrap_or(z);
     let run = rows.div_ceil(MAX_RUNS).clamp(MIN_RUN, MAX_RUN);
     let runs = rows.div_ceil(run);
     let params =
-        Partial { rows: rows as u32, cols: cols as u32, run: run as u32, runs: runs as u32 };
+        Partial { rows: rows as u32, cols: cols as u32, run: run as u32, runs: runs as u32, per };
     let means = tape.temporary("variance.means", &[runs, cols], Element::F32)?;
     let deviations = tape.temporary("variance.deviations", &[runs, cols], Element::F32)?;
+    let sizes = tape.temporary("variance.sizes", &[runs], Element::U32)?;
     let launch = Dispatch::new(Kernel::new(&PARTIAL), &params, groups_for(runs * cols));
-    tape.dispatch(launch.read(z).write(means).write(deviations));
+    let launch = launch.read(z).read(valid);
+    tape.dispatch(launch.write(means).write(deviations).write(sizes));
 
     let mean = tape.temporary("variance.mean", &[cols], Element::F32)?;
     let variance = tape.temporary("variance.variance", &[cols], Element::F32)?;
     let slope = tape.temporary("variance.slope", &[cols], Element::F32)?;
     let hinge = tape.temporary("variance.hinge", &[cols], Element::F32)?;
-    let Partial { rows, run, runs, .. } = params;
-    let params = Columns { rows, cols: cols as u32, run, runs, goal: target };
+    let params = Columns { cols: cols as u32, runs: runs as u32, goal: target };
     let launch = Dispatch::new(Kernel::new(&COLUMNS), &params, groups_for(cols));
-    let launch = launch.read(means).read(deviations).write(mean).write(variance);
+    let launch = launch.read(means).read(deviations).read(sizes).write(mean).write(variance);
     tape.dispatch(launch.write(slope).write(hinge));
 
     let total = reduce::finish(tape, "variance.total", variance, 1.0)?;
@@ -81,10 +102,11 @@ pub fn variance_loss(tape: &mut Tape, z: Value, target: f32) -> Result<Variance>
         let grad_z = tape.temporary("variance.grad_z", &shape, Element::F32)?;
         // By columns, not by length: a vector must not straddle two rows.
         let (kernel, cols) = scalar_or_vec4(&BACKWARD, &BACKWARD_VEC4, cols);
-        let len = rows as usize * cols;
-        let params = Backward { len: len as u32, cols: cols as u32 };
+        let len = rows * cols;
+        let params = Backward { len: len as u32, cols: cols as u32, per };
         let launch = Dispatch::new(kernel, &params, groups_for(len));
-        tape.dispatch(launch.read(grad).read(z).read(mean).read(slope).write(grad_z));
+        let launch = launch.read(grad).read(z).read(valid).read(mean).read(slope);
+        tape.dispatch(launch.write(grad_z));
         Ok(vec![Some(grad_z)])
     });
     Ok(Variance { loss, total })
