@@ -114,6 +114,18 @@ fn a_collapsed_batch() {
     assert!((loss[0] - 0.99).abs() < 1e-6 && grads[0].iter().all(|g| *g == 0.0));
 }
 
+/// Without `valid` every row counts, also where z itself is 0.
+#[test]
+fn rows_of_zeros_count() {
+    let Some(gpu) = gpu(false) else { return };
+    let z = [0.0f32, 0.0, 0.0, 1.0, 0.5, 0.25];
+    let record = |t: &mut _, v: &[_]| Ok(variance_loss(t, v[0], TARGET, None)?.loss);
+    let (loss, grads) = run(gpu, &[(&[3, 2], &z)], &[1.75], record).unwrap();
+    let (wide_z, target) = (wide(&z), f64::from(TARGET));
+    close("loss", &loss, &reference::forward(&wide_z, 2, target), 2.0).unwrap();
+    close("grad_z", &grads[0], &reference::backward(&wide_z, 2, target, 1.75), 2.0).unwrap();
+}
+
 #[test]
 fn one_row_has_no_variance() {
     let Some(gpu) = gpu(false) else { return };
