@@ -35,6 +35,8 @@ const CASES: &[Sizes] = &[
     // Kernel rows that fill tiles of weights: 9 * 16 = 144 = 128 + 16 rows; the first layer.
     sizes([1, 6, 5, 24, 24, 3, 3, 1, 1]),
     sizes([2, 8, 7, 3, 16, 3, 3, 1, 1]),
+    // More shares of the pixels than weights to sum them into.
+    sizes([2, 40, 40, 1, 1, 1, 1, 1, 0]),
 ];
 
 /// The variants of this adapter, and the kernels of 4 lanes, which run in any larger subgroup.

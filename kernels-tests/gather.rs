@@ -114,9 +114,10 @@ fn indices(views: usize, b: usize, p: usize, n: usize) -> Vec<Vec<u32>> {
 #[test]
 fn gather_matches_the_reference() {
     // Views, [B, P, D], n: ones; all different; all equal; one under, at and over a workgroup of rows or
-    // features; more rows than positions.
+    // features; more rows than positions; fewer features than images.
     let cases = [
         (1, [1, 1, 1], 1),
+        (2, [5, 70, 1], 3),
         (2, [3, 7, 5], 4),
         (3, [3, 3, 3], 3),
         (2, [2, 9, 63], 16),

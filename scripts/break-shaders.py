@@ -185,8 +185,8 @@ def mutants_of(path, users, restated, rng):
             continue
         seen, here = {stripped}, []
         for operator, new in line_mutants(stripped, params, rng):
-            # `i < n` as the outermost guard: the driver discards the store beyond the buffer.
-            if operator == "operator" and re.match(r"    if \([\w.]+ < [^&|]+\) \{$", stripped):
+            # `i < n` in the outermost guard: the driver discards the store beyond the buffer.
+            if operator == "operator" and re.match(r"    if \([\w.]+ < [^&|]+( && .*)?\) \{$", stripped):
                 if " <= " in new and " <= " not in stripped:
                     operator = "bounds"
             if new not in seen:

@@ -30,7 +30,7 @@ fn mean(@builtin(local_invocation_index) lane: u32) {
     sum = workgroup_sum(lane, sum);
     kept = workgroup_sum(lane, kept);
     if (lane == 0u) {
-        let inverse = select(0.0, 0.5 / max(kept, 1.0), kept > 0.0);
+        let inverse = 0.5 / max(kept, 1.0);
         loss[0] = sum * inverse;
         inverse_anchors[0] = inverse;
     }
