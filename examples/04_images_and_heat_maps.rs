@@ -55,7 +55,8 @@ pub(crate) fn run(out: &Path) -> Result<()> {
         evaluator.add(kind, score)?;
         evaluator.add_map(kind, &maps[i].resized(96, 96), masks.pixels.image(i))?;
         let truth = Some(Truth { anomalous: sample.anomalous, kind: sample.kind.clone() });
-        table.rows.push(ScoreRow { path: sample.name.clone(), score, scales: vec![score], truth });
+        let (path, scales) = (sample.name.clone(), vec![score]);
+        table.rows.push(ScoreRow { path, score, scales, judgement: None, truth });
     }
     table.write(out.join("scores.csv"))?;
     std::fs::write(out.join("metrics.txt"), evaluator.finish().to_string())

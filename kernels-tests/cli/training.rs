@@ -180,6 +180,31 @@ fn a_model_is_tested_asked_and_told_about() {
     let picture = image::open(&picture).unwrap_or_else(|e| panic!("{}: {e}", picture.display()));
     assert_eq!((picture.width(), picture.height()), (32, 32));
 
+    // 4 of 40 images were held out: they back a rate of 20 %, not of 1 %.
+    assert!(table.starts_with("path,score,score_s3,score_s4,p_value,verdict\n"), "{table}");
+    let few = run(&dir, "predict --model run data/train/good --out few");
+    let said = text(&few.stderr);
+    assert!(said.contains("4 held-out normal images cannot back") && said.contains("99"), "{said}");
+    assert!(text(&few.stdout).starts_with("0 of 40 images are anomalous"));
+    let rate = "--max-false-alarms 0.2";
+    let own = run(&dir, &format!("predict --model run data/train/good --out own {rate}"));
+    assert!(!text(&own.stderr).contains("cannot back"));
+    // Noise is nothing like a surface.
+    let noise: Vec<u8> =
+        (0..32 * 32).map(|i: u32| (i.wrapping_mul(2654435761) >> 24) as u8).collect();
+    let noise = image::GrayImage::from_raw(32, 32, noise).unwrap();
+    noise.save(dir.path().join("noise.png")).unwrap();
+    let line = format!("predict --model run noise.png --out odd {rate} --fail-on-anomaly");
+    assert_eq!(anomem(&dir, &words(&line)).status.code(), Some(3));
+    let odd = std::fs::read_to_string(dir.path().join("odd/scores.csv")).unwrap();
+    assert!(odd.lines().last().unwrap().ends_with(",0.2,anomalous"), "{odd}");
+    let none = "predict --model unheld noise.png --out x --fail-on-anomaly";
+    run(&dir, &train("unheld", "--epochs 0 --set score.held_out=0"));
+    assert!(refused(&dir, none).contains("no normal image was held out"));
+    run(&dir, &train("given", "--epochs 0 --calibrate data/test/good"));
+    let told = text(&run(&dir, "info given").stdout);
+    assert!(told.contains("false-alarm rate 0.01, 6 held-out images"), "{told}");
+
     let told = text(&run(&dir, "info run --tensors").stdout);
     assert!(told.contains("layer4.1.bn2.running_var") && told.contains("epoch 0 of 0"), "{told}");
     assert!(refused(&dir, "info m.json").contains("m.json: not a safetensors file"));

@@ -40,6 +40,9 @@ pub struct Facts {
     pub calibration: Vec<Calibration>,
     /// Heat at which a heat map's colours start and end.
     pub heat_range: [f32; 2],
+    /// Scores of normal images that were not trained on, rising; see [`crate::report::Judge`].
+    #[serde(default)]
+    pub normal_scores: Vec<f32>,
     /// Where it stands.
     pub progress: TrainingProgress,
 }
@@ -113,6 +116,7 @@ pub(super) fn save(
         channel_std: model.channel_stats.std.clone(),
         calibration: model.calibration.clone(),
         heat_range: model.heat_range,
+        normal_scores: model.normal_scores.clone(),
         progress: progress.clone(),
     };
     let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = Vec::new();
@@ -218,6 +222,7 @@ impl Checkpoint {
         let mut model = Model::declare(self.config()?, stats)?;
         model.calibration.clone_from(&self.facts.calibration);
         model.heat_range = self.facts.heat_range;
+        model.normal_scores.clone_from(&self.facts.normal_scores);
         Ok(model)
     }
 

@@ -188,6 +188,11 @@ pub struct AugmentConfig {
     pub noise: f64,
 }
 
+/// For models written before the key existed.
+fn one_per_cent() -> f64 {
+    0.01
+}
+
 /// Section `[score]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -201,6 +206,9 @@ pub struct ScoreConfig {
     /// Share of the training images that is kept back to measure each scale on; 0 measures on those
     /// trained on. Sets of fewer than 20 images keep none back.
     pub held_out: f64,
+    /// Accepted rate of false alarms, for verdicts.
+    #[serde(default = "one_per_cent")]
+    pub max_false_alarms: f64,
     /// Images per step.
     pub batch: usize,
 }
@@ -651,6 +659,8 @@ impl ScoreConfig {
         check.share("score.top_k", self.top_k);
         let some_left = (0.0..=0.5).contains(&self.held_out);
         check.that(some_left, "score.held_out", self.held_out, "0 to 0.5");
+        let rate = self.max_false_alarms > 0.0 && self.max_false_alarms < 1.0;
+        check.that(rate, "score.max_false_alarms", self.max_false_alarms, "between 0 and 1");
         check.at_least("score.batch", self.batch, 1);
     }
 }
@@ -794,7 +804,7 @@ mod tests {
         let message = refused("score=3");
         assert_eq!(
             message,
-            "score: is a section; set one of its keys: batch, held_out, reduce, standardise, top_k"
+            "score: is a section; set one of its keys: batch, held_out, max_false_alarms, reduce, standardise, top_k"
         );
     }
 

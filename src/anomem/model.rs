@@ -71,6 +71,8 @@ pub struct Model {
     /// Heat from which colours start and at which they end, so that images seen at any time are
     /// drawn on one scale.
     pub heat_range: [f32; 2],
+    /// Scores of normal images that were not trained on, rising; none where all were.
+    pub normal_scores: Vec<f32>,
 }
 
 impl Model {
@@ -143,8 +145,17 @@ impl Model {
             let dim = encoder.widths()[stage - 1];
             scales.push(Scale { stage, dim, slots, prototypes, beta, head });
         }
-        let (calibration, heat_range) = (Vec::new(), [0.0, 1.0]);
-        Ok(Self { config, store, encoder, scales, module, channel_stats, calibration, heat_range })
+        Ok(Self {
+            config,
+            store,
+            encoder,
+            scales,
+            module,
+            channel_stats,
+            calibration: Vec::new(),
+            heat_range: [0.0, 1.0],
+            normal_scores: Vec::new(),
+        })
     }
 
     /// Takes the memory of all variables and writes their initial values.

@@ -188,22 +188,30 @@ impl Scorer {
         Ok(figures.iter().map(one).collect())
     }
 
-    /// Where the colours of heat maps start and end: at the typical heat of normal images, and as far
-    /// again above their hottest points as those are above the start.
+    /// The scores of normal images, rising, and where the colours of heat maps start and end: at the
+    /// typical heat of these images, and as far again above their hottest points as those are above
+    /// the start.
     ///
     /// # Errors
     /// A fault of the GPU.
-    pub fn heat_range(&self, gpu: &Gpu, model: &Model, pixels: &Pixels) -> Result<[f32; 2]> {
-        let (mut typical, mut hottest) = (Vec::new(), Vec::new());
+    pub fn measure(
+        &self,
+        gpu: &Gpu,
+        model: &Model,
+        pixels: &Pixels,
+    ) -> Result<(Vec<f32>, [f32; 2])> {
+        let (mut scores, mut typical, mut hottest) = (Vec::new(), Vec::new(), Vec::new());
         for chunk in pixels.bytes.chunks(self.batch * self.image_len) {
             for mut score in self.score(gpu, model, chunk)? {
+                scores.push(score.score);
                 typical.push(quantile(&mut score.heat, 0.5));
                 hottest.push(score.heat.iter().copied().fold(f32::MIN, f32::max));
             }
         }
         let low = quantile(&mut typical, 0.5);
         let high = low + 2.0 * (quantile(&mut hottest, 0.95) - low);
-        Ok([low, if high > low { high } else { low + 1.0 }])
+        scores.sort_by(f32::total_cmp);
+        Ok((scores, [low, if high > low { high } else { low + 1.0 }]))
     }
 }
 

@@ -49,7 +49,9 @@ pub trait Observer {
 pub struct TrainingSet {
     /// Normal images at the model's size.
     pub pixels: Pixels,
-    /// Their fingerprint.
+    /// Normal images to measure scores on, instead of a share of the former.
+    pub held_out: Option<Pixels>,
+    /// The training images' fingerprint.
     pub fingerprint: String,
     /// The set as it was named.
     pub spec: String,
@@ -84,7 +86,23 @@ impl TrainingSet {
         let kept: Vec<Sample> = loaded.kept.iter().map(|i| samples[*i].clone()).collect();
         let fingerprint = fingerprint(&kept, &loaded.pixels);
         let spec = dataset.spec.to_string();
-        Ok((Self { pixels: loaded.pixels, fingerprint, spec }, loaded.skipped))
+        Ok((Self { pixels: loaded.pixels, held_out: None, fingerprint, spec }, loaded.skipped))
+    }
+
+    /// Keeps the images of `dataset` to measure scores on, all of them normal. Returns the errors of
+    /// those left out, none unless `skip_bad`.
+    ///
+    /// # Errors
+    /// No image, or the first bad file.
+    pub fn hold_out(&mut self, dataset: &Dataset, skip_bad: bool) -> Result<Vec<Error>> {
+        let Pixels { height, width, channels, .. } = self.pixels;
+        let options = LoadOptions { skip_bad, ..LoadOptions::new(height, width, channels) };
+        let loaded = load(&dataset.train, &options, &|_, _| {})?;
+        if loaded.pixels.n == 0 {
+            return Err(Error::Usage(format!("{}: no image to calibrate with", dataset.spec)));
+        }
+        self.held_out = Some(loaded.pixels);
+        Ok(loaded.skipped)
     }
 }
 
@@ -162,8 +180,15 @@ struct Run {
     steps: Steps,
     batch: usize,
     train: Vec<u32>,
-    held_out: Pixels,
+    held_out: HeldOut,
     progress: TrainingProgress,
+}
+
+/// Normal images that scores are measured on after the training.
+struct HeldOut {
+    pixels: Pixels,
+    /// Whether none of them was trained on.
+    unseen: bool,
 }
 
 /// The training plan and what is written before and read after each of its steps.
@@ -230,7 +255,10 @@ impl Run {
                 set.spec
             )));
         }
-        let (train, held_out) = hold_out(config, &set.pixels)?;
+        let (train, held_out) = match set.held_out {
+            Some(pixels) => ((0..n as u32).collect(), HeldOut { pixels, unseen: true }),
+            None => hold_out(config, &set.pixels)?,
+        };
         let mut model = Model::declare(config.clone(), set.pixels.channel_stats())?;
         let batch = config.train.batch.min(train.len());
         let mut feed = Feed::declare(&mut model, "images", set.pixels, batch, gpu)?;
@@ -289,7 +317,7 @@ impl Run {
         observer.note(&format!(
             "{} training images, {} to calibrate on; batches of {}; {:.2} million parameters",
             self.train.len(),
-            self.held_out.n,
+            self.held_out.pixels.n,
             self.batch,
             parameters as f64 / 1e6
         ));
@@ -463,9 +491,12 @@ impl Run {
 
     fn calibrate(&mut self, gpu: &Gpu) -> Result<()> {
         let scorer = Scorer::new(gpu, &mut self.model, "calibration")?;
-        self.model.calibration = scorer.calibrate(gpu, &self.model, &self.held_out)?;
-        let scorer = Scorer::new(gpu, &mut self.model, "heat range")?;
-        self.model.heat_range = scorer.heat_range(gpu, &self.model, &self.held_out)?;
+        self.model.calibration = scorer.calibrate(gpu, &self.model, &self.held_out.pixels)?;
+        let scorer = Scorer::new(gpu, &mut self.model, "measured")?;
+        let (scores, range) = scorer.measure(gpu, &self.model, &self.held_out.pixels)?;
+        self.model.heat_range = range;
+        // Scores of images that were trained on would promise too few false alarms.
+        self.model.normal_scores = if self.held_out.unseen { scores } else { Vec::new() };
         Ok(())
     }
 
@@ -479,7 +510,7 @@ impl Run {
 ///
 /// # Errors
 /// No room for the latter.
-fn hold_out(config: &Config, pixels: &Pixels) -> Result<(Vec<u32>, Pixels)> {
+fn hold_out(config: &Config, pixels: &Pixels) -> Result<(Vec<u32>, HeldOut)> {
     let all: Vec<u32> = (0..pixels.n as u32).collect();
     let order = permutation(config.seed, usize::MAX / 2, &all);
     let share = config.score.held_out;
@@ -493,7 +524,8 @@ fn hold_out(config: &Config, pixels: &Pixels) -> Result<(Vec<u32>, Pixels)> {
         to.copy_from_slice(pixels.image(*from as usize));
     }
     let Pixels { height, width, channels, .. } = *pixels;
-    Ok((train, Pixels { n: chosen.len(), height, width, channels, bytes }))
+    let pixels = Pixels { n: chosen.len(), height, width, channels, bytes };
+    Ok((train, HeldOut { pixels, unseen: held > 0 }))
 }
 
 /// A recorded step that waits for its variables' memory.

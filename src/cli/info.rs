@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::anomem::{Checkpoint, RunFolder};
+use crate::report::Judge;
 use clap::Args;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -70,6 +71,14 @@ impl Info {
                 format!("score {:.4} +- {:.4} on normal images", c.score_mean, c.score_std);
             line(&format!("stage {stage}"), normal);
         }
+        let rate = config.score.max_false_alarms;
+        let judge = Judge::new(&facts.normal_scores, rate);
+        let n = facts.normal_scores.len();
+        let verdict = match judge.threshold() {
+            Some(score) => format!("anomalous above {score:.4}"),
+            None => "none".to_owned(),
+        };
+        line("verdict", format!("{verdict} (false-alarm rate {rate}, {n} held-out images)"));
         super::print(&text)?;
         if self.tensors {
             for (name, dtype, shape) in tensors {

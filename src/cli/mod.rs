@@ -2,7 +2,8 @@
 //! prints.
 //!
 //! Results go to standard output; progress, notes and errors to standard error. Exit codes: 0 fine,
-//! 2 what the user can mend, 1 a fault of this program or of the driver.
+//! 2 what the user can mend, 1 a fault of this program or of the driver, 3 an anomaly found where
+//! that was asked for.
 
 mod args;
 mod check;
@@ -48,19 +49,24 @@ enum Command {
     Train(train::Train),
 }
 
+/// Exit code of `predict --fail-on-anomaly`.
+const ANOMALY: u8 = 3;
+
 impl Command {
-    fn run(self) -> Result<()> {
-        match self {
+    /// Returns the exit code.
+    fn run(self) -> Result<u8> {
+        let done = match self {
             Self::Check(command) => command.run(),
             Self::Demo(command) => command.run(),
             Self::Devices(command) => command.run(),
             Self::Info(command) => command.run(),
-            Self::Predict(command) => command.run(),
+            Self::Predict(command) => return command.run(),
             Self::Presets(command) => command.run(),
             Self::Synth(command) => command.run(),
             Self::Test(command) => command.run(),
             Self::Train(command) => command.run(),
-        }
+        };
+        done.map(|()| 0)
     }
 }
 
@@ -85,10 +91,10 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 /// Prints the error of `work`, if any, and turns the outcome into an exit code.
-fn finish(work: impl FnOnce() -> Result<()>) -> u8 {
+fn finish(work: impl FnOnce() -> Result<u8>) -> u8 {
     // What a panic leaves behind is dropped, so that no half-changed state is seen again.
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
-        Ok(Ok(())) => 0,
+        Ok(Ok(code)) => code,
         Ok(Err(error)) => {
             ui::print_error(&error);
             error.exit_code()
@@ -122,7 +128,8 @@ mod tests {
 
     #[test]
     fn outcomes_become_exit_codes() {
-        assert_eq!(finish(|| Ok(())), 0);
+        assert_eq!(finish(|| Ok(0)), 0);
+        assert_eq!(finish(|| Ok(ANOMALY)), 3);
         assert_eq!(finish(|| Err(Error::Usage("a value".into()))), 2);
         assert_eq!(finish(|| Err(Error::Internal("a fault".into()))), 1);
         assert_eq!(finish(|| panic!("on purpose, in a test")), 1);

@@ -2,10 +2,10 @@
 
 use super::Common;
 use super::progress::Progress;
-use crate::anomem::{Observer, Score, Scorer, load_model, score_samples};
+use crate::anomem::{Model, Observer, Score, Scorer, load_model, score_samples};
 use crate::data::{DEFAULT_MAX_PIXELS, DataSpec, Dataset, Format, Sample};
 use crate::report::heatmap::{Range, ScoreMap, overlay, write_png};
-use crate::report::{ScoreRow, ScoreTable};
+use crate::report::{Judge, ScoreRow, ScoreTable};
 use crate::{Error, Result};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,12 @@ pub(super) struct Predict {
     /// Folder for scores.csv and heat maps.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Share of normal images that may be called anomalous; the model's own setting if not given.
+    #[arg(long, value_name = "RATE")]
+    max_false_alarms: Option<f64>,
+    /// End with exit code 3 if any image is called anomalous.
+    #[arg(long)]
+    fail_on_anomaly: bool,
     /// Also write each image with its deviations laid over it, all on one scale.
     #[arg(long)]
     heatmaps: bool,
@@ -46,7 +52,8 @@ fn samples_at(path: &Path) -> Result<Vec<Sample>> {
 }
 
 impl Predict {
-    pub(super) fn run(self) -> Result<()> {
+    /// Returns the exit code.
+    pub(super) fn run(self) -> Result<u8> {
         let mut samples = Vec::new();
         for path in &self.images {
             samples.extend(samples_at(path)?);
@@ -55,6 +62,10 @@ impl Predict {
         let mut progress = Progress::new(self.common.quiet.ui());
         progress.adapter(&gpu);
         let (mut model, _) = load_model(&gpu, &self.model)?;
+        let judge = self.judge(&model)?;
+        if let Some(warning) = judge.as_ref().and_then(Judge::warning) {
+            progress.warn(&warning);
+        }
         let scorer = Scorer::new(&gpu, &mut model, "scoring")?;
         std::fs::create_dir_all(&self.out).map_err(|e| Error::file(&self.out, e))?;
         let mut scored: Vec<(Sample, Score)> = Vec::new();
@@ -79,10 +90,13 @@ impl Predict {
             path: sample.name.clone(),
             score: score.score,
             scales: score.scales.clone(),
+            judgement: judge.as_ref().map(|judge| judge.judge(score.score)),
             truth: None,
         });
+        let table = ScoreTable { stages, rows: rows.collect() };
+        let alarms = table.rows.iter().filter(|r| r.judgement.is_some_and(|j| j.anomalous)).count();
         let file = self.out.join("scores.csv");
-        ScoreTable { stages, rows: rows.collect() }.write(&file)?;
+        table.write(&file)?;
         if self.heatmaps {
             let [low, high] = model.heat_range;
             let size = model.config.image.size;
@@ -97,7 +111,32 @@ impl Predict {
                 progress.advance("drawing", done as u64 + 1, scored.len() as u64);
             }
         }
-        super::print(&format!("{}\n", file.display()))
+        if judge.is_some() {
+            super::print(&format!("{alarms} of {} images are anomalous\n", table.rows.len()))?;
+        }
+        super::print(&format!("{}\n", file.display()))?;
+        Ok(if self.fail_on_anomaly && alarms > 0 { super::ANOMALY } else { 0 })
+    }
+
+    /// What verdicts are made with; nothing where the model holds no scores of held-out images.
+    fn judge(&self, model: &Model) -> Result<Option<Judge>> {
+        let rate = self.max_false_alarms.unwrap_or(model.config.score.max_false_alarms);
+        if !(rate > 0.0 && rate < 1.0) {
+            return Err(Error::Usage(format!(
+                "--max-false-alarms {rate}: expected 0 to 1, as 0.01"
+            )));
+        }
+        if !model.normal_scores.is_empty() {
+            return Ok(Some(Judge::new(&model.normal_scores, rate)));
+        }
+        if self.fail_on_anomaly || self.max_false_alarms.is_some() {
+            return Err(Error::Usage(format!(
+                "{}: no normal image was held out of its training, so there are no verdicts; \
+                 train with score.held_out above 0 and at least 20 images, or with --calibrate",
+                self.model.display()
+            )));
+        }
+        Ok(None)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::progress::Progress;
 use super::{Common, ConfigArgs, DataArgs};
 use crate::anomem::{RunFolder, TrainingSet, train};
+use crate::data::{DataSpec, Dataset, Format};
 use crate::gpu::Profile;
 use crate::{Error, Result};
 use clap::Args;
@@ -28,6 +29,9 @@ pub(super) struct Train {
     /// Every random number follows from it.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Normal images to measure scores and thresholds on, instead of a share of the training images.
+    #[arg(long, value_name = "DIR")]
+    calibrate: Option<PathBuf>,
     /// Go on where a killed run of the same settings stopped.
     #[arg(long)]
     resume: bool,
@@ -53,12 +57,17 @@ impl Train {
         let gpu = self.common.open()?;
         let mut progress = Progress::new(self.common.quiet.ui());
         progress.adapter(&gpu);
-        let (set, skipped) = {
+        let (mut set, skipped) = {
             let bar = progress.ui().bar("decoding images");
             let update = |done, all| bar.update(done, all);
             TrainingSet::load(&config, &dataset, self.data.skip_bad, &update)?
         };
         progress.skipped(&skipped);
+        if let Some(folder) = &self.calibrate {
+            let spec = DataSpec { format: Format::Plain, dir: folder.clone() };
+            let held_out = Dataset::open(&spec, &Default::default())?;
+            progress.skipped(&set.hold_out(&held_out, self.data.skip_bad)?);
+        }
         let mut profile = self.common.profile.is_some().then(Profile::new);
         train(&gpu, &config, set, &folder, self.resume, profile.as_mut(), &mut progress)?;
         if let (Some(profile), Some(path)) = (&profile, &self.common.profile) {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! scores, maps, masks -> metrics (Metrics) -> table (text, JSON)
-//! scores -> scores (scores.csv)    images, maps, masks -> heatmap (overlays, contact sheets)
+//! scores, held-out scores -> verdict (p-values) -> scores (scores.csv)    images, maps, masks -> heatmap (overlays, contact sheets)
 //! every file -> atomic (temporary name, sync, rename)
 //! ```
 
@@ -11,7 +11,9 @@ pub mod heatmap;
 mod metrics;
 mod scores;
 mod table;
+mod verdict;
 
 pub use atomic::write_atomic;
 pub use metrics::{Evaluator, Metrics, Summary};
 pub use scores::{ScoreRow, ScoreTable, Truth};
+pub use verdict::{Judge, Judgement};

@@ -3,18 +3,21 @@
 use std::fs;
 use std::path::Path;
 
+use super::verdict::Judgement;
 use super::write_atomic;
 use crate::{Error, Result};
 
 /// The scores of some images.
 ///
-/// As CSV the columns are `path`, `score`, one `score_s<stage>` per scale, and `label` (`normal` or
-/// `anomalous`) and `kind` where they are known. Scores are written with the fewest digits that
+/// As CSV the columns are `path`, `score`, one `score_s<stage>` per scale, `p_value` and `verdict`
+/// (`normal` or `anomalous`) where scores were judged, and `label` (as verdicts) and `kind` where they
+/// are known. Scores are written with the fewest digits that
 /// read back as the same `f32`.
 ///
 /// ```
 /// use anomem::report::{ScoreRow, ScoreTable};
-/// let row = ScoreRow { path: "a.png".into(), score: 0.3, scales: vec![0.1, 0.2], truth: None };
+/// let (path, scales) = ("a.png".into(), vec![0.1, 0.2]);
+/// let row = ScoreRow { path, score: 0.3, scales, judgement: None, truth: None };
 /// let table = ScoreTable { stages: vec![3, 4], rows: vec![row] };
 /// assert_eq!(table.to_csv()?, "path,score,score_s3,score_s4\na.png,0.3,0.1,0.2\n");
 /// # Ok::<(), anomem::Error>(())
@@ -36,6 +39,8 @@ pub struct ScoreRow {
     pub score: f32,
     /// The score of each scale, in the order of [`ScoreTable::stages`].
     pub scales: Vec<f32>,
+    /// What the score says, where it was judged.
+    pub judgement: Option<Judgement>,
     /// What it really is, where that is known.
     pub truth: Option<Truth>,
 }
@@ -66,21 +71,27 @@ impl ScoreTable {
     /// # Errors
     /// [`Error::Internal`] when a row has not one score per stage.
     pub fn to_csv(&self) -> Result<String> {
-        let with_truth = self.rows.iter().any(|row| row.truth.is_some());
+        let with = Columns {
+            judgement: self.rows.iter().any(|row| row.judgement.is_some()),
+            truth: self.rows.iter().any(|row| row.truth.is_some()),
+        };
         let mut writer = csv::Writer::from_writer(Vec::new());
         let internal = |error: &dyn std::fmt::Display| Error::Internal(format!("scores: {error}"));
-        writer.write_record(self.header(with_truth)).map_err(|error| internal(&error))?;
+        writer.write_record(self.header(with)).map_err(|error| internal(&error))?;
         for row in &self.rows {
-            writer.write_record(row.cells(with_truth)).map_err(|error| internal(&error))?;
+            writer.write_record(row.cells(with)).map_err(|error| internal(&error))?;
         }
         let bytes = writer.into_inner().map_err(|error| internal(&error))?;
         String::from_utf8(bytes).map_err(|error| internal(&error))
     }
 
-    fn header(&self, with_truth: bool) -> Vec<String> {
+    fn header(&self, with: Columns) -> Vec<String> {
         let mut header = vec!["path".to_owned(), "score".to_owned()];
         header.extend(self.stages.iter().map(|stage| format!("{SCALE}{stage}")));
-        if with_truth {
+        if with.judgement {
+            header.extend(["p_value".to_owned(), "verdict".to_owned()]);
+        }
+        if with.truth {
             header.extend(["label".to_owned(), "kind".to_owned()]);
         }
         header
@@ -99,19 +110,28 @@ impl ScoreTable {
         let stage = |name: &str| name.strip_prefix(SCALE).and_then(|stage| stage.parse().ok());
         let stages: Vec<usize> = header.iter().skip(2).map_while(stage).collect();
         let mut table = Self { stages, rows: Vec::new() };
-        let with_truth = header.len() > table.stages.len() + 2;
-        if !header.iter().eq(table.header(with_truth).iter()) {
-            let expected = "path,score,score_s<stage>... and perhaps label,kind";
+        let has = |name: &str| header.iter().any(|column| column == name);
+        let with = Columns { judgement: has("verdict"), truth: has("label") };
+        if !header.iter().eq(table.header(with).iter()) {
+            let expected =
+                "path,score,score_s<stage>... and perhaps p_value,verdict and label,kind";
             return Err(fail(format!("columns {}: expected {expected}", join(&header))));
         }
         for record in reader.records() {
             let record = record.map_err(|error| Error::file(path, error))?;
             let line = record.position().map_or(0, csv::Position::line);
-            let row = ScoreRow::parse(&record, table.stages.len());
+            let row = ScoreRow::parse(&record, table.stages.len(), with);
             table.rows.push(row.map_err(|message| fail(format!("line {line}: {message}")))?);
         }
         Ok(table)
     }
+}
+
+/// Which columns a table has beside the scores.
+#[derive(Debug, Clone, Copy)]
+struct Columns {
+    judgement: bool,
+    truth: bool,
 }
 
 /// What the name of a scale's column starts with.
@@ -122,37 +142,62 @@ fn join(record: &csv::StringRecord) -> String {
 }
 
 impl ScoreRow {
-    fn cells(&self, with_truth: bool) -> Vec<String> {
+    fn cells(&self, with: Columns) -> Vec<String> {
         let mut cells = vec![self.path.clone(), digits(self.score)];
         cells.extend(self.scales.iter().copied().map(digits));
-        if with_truth {
-            let label = |truth: &Truth| if truth.anomalous { ANOMALOUS } else { NORMAL }.to_owned();
+        let word = |anomalous: bool| if anomalous { ANOMALOUS } else { NORMAL }.to_owned();
+        if with.judgement {
+            cells.push(self.judgement.map(|j| j.p_value.to_string()).unwrap_or_default());
+            cells.push(self.judgement.map(|j| word(j.anomalous)).unwrap_or_default());
+        }
+        if with.truth {
             let kind = |truth: &Truth| truth.kind.clone();
-            cells.push(self.truth.as_ref().map(label).unwrap_or_default());
+            cells.push(self.truth.as_ref().map(|truth| word(truth.anomalous)).unwrap_or_default());
             cells.push(self.truth.as_ref().map(kind).unwrap_or_default());
         }
         cells
     }
 
     /// A line with `scales` scores, as [`Self::cells`] made it.
-    fn parse(record: &csv::StringRecord, scales: usize) -> std::result::Result<Self, String> {
+    fn parse(
+        record: &csv::StringRecord,
+        scales: usize,
+        with: Columns,
+    ) -> std::result::Result<Self, String> {
         let cell = |index: usize| record.get(index).unwrap_or_default();
         let number = |index: usize| {
             let text = cell(index);
             text.parse::<f32>().map_err(|_| format!("'{text}': expected a number"))
         };
-        let anomalous = match cell(2 + scales) {
-            "" => None,
-            NORMAL => Some(false),
-            ANOMALOUS => Some(true),
-            other => return Err(format!("'{other}': expected {NORMAL} or {ANOMALOUS}")),
+        let anomalous = |index: usize| match cell(index) {
+            "" => Ok(None),
+            NORMAL => Ok(Some(false)),
+            ANOMALOUS => Ok(Some(true)),
+            other => Err(format!("'{other}': expected {NORMAL} or {ANOMALOUS}")),
+        };
+        let behind = 2 + scales;
+        let judgement = match anomalous(behind + 1) {
+            Ok(Some(anomalous)) if with.judgement => {
+                let text = cell(behind);
+                let p_value = text.parse().map_err(|_| format!("'{text}': expected a number"))?;
+                Some(Judgement { p_value, anomalous })
+            }
+            Err(message) if with.judgement => return Err(message),
+            _ => None,
+        };
+        let label = behind + if with.judgement { 2 } else { 0 };
+        let truth = if with.truth {
+            let kind = cell(label + 1).to_owned();
+            anomalous(label)?.map(|anomalous| Truth { anomalous, kind })
+        } else {
+            None
         };
         Ok(Self {
             path: cell(0).to_owned(),
             score: number(1)?,
-            scales: (2..2 + scales).map(number).collect::<std::result::Result<_, _>>()?,
-            truth: anomalous
-                .map(|anomalous| Truth { anomalous, kind: cell(3 + scales).to_owned() }),
+            scales: (2..behind).map(number).collect::<std::result::Result<_, String>>()?,
+            judgement,
+            truth,
         })
     }
 }
@@ -171,7 +216,7 @@ mod tests {
 
     fn row(path: &str, score: f32, scales: &[f32], truth: Option<(bool, &str)>) -> ScoreRow {
         let truth = truth.map(|(anomalous, kind)| Truth { anomalous, kind: kind.into() });
-        ScoreRow { path: path.into(), score, scales: scales.to_vec(), truth }
+        ScoreRow { path: path.into(), score, scales: scales.to_vec(), judgement: None, truth }
     }
 
     fn round_trip(table: &ScoreTable) -> ScoreTable {
@@ -199,6 +244,13 @@ new.png,0.1,0.2,0.3,,
 ";
         assert_eq!(table.to_csv().unwrap(), expected);
         assert_eq!(round_trip(&table), table);
+        let mut judged = table;
+        judged.rows[1].judgement = Some(Judgement { p_value: 0.125, anomalous: true });
+        let line = judged.to_csv().unwrap().lines().nth(2).map(str::to_owned);
+        assert_eq!(line.as_deref(), Some("ü 画.png,1e-9,1e20,3,0.125,anomalous,normal,good"));
+        assert_eq!(round_trip(&judged), judged);
+        judged.rows.iter_mut().for_each(|row| row.truth = None);
+        assert_eq!(round_trip(&judged), judged);
         let none = ScoreTable { stages: vec![2], rows: Vec::new() };
         assert_eq!(none.to_csv().unwrap(), "path,score,score_s2\n");
         assert_eq!(round_trip(&none), none);
