@@ -1,7 +1,14 @@
-use crate::harness::{Input, close, fill, gpu, run_case, wide};
+use crate::harness::{Input, close, fill, gpu, run_case, variants, wide};
 use crate::reference::nearest as reference;
+use anomem::Result;
+use anomem::autograd::{Tape, Value};
 use anomem::gpu::Variant;
 use anomem::ops::nearest::nearest;
+
+fn record(t: &mut Tape, v: &[Value]) -> Result<Vec<Value>> {
+    let (distance, index) = nearest(t, v[0], v[1])?;
+    Ok(vec![distance, index])
+}
 
 #[test]
 fn matches_the_reference() {
@@ -20,16 +27,14 @@ fn matches_the_reference() {
         for [r, s, d] in shapes {
             let (a, b) = (fill(r * d, 1), fill(s * d, 2));
             let inputs = [Input::Constant(&[r, d], &a), Input::Constant(&[s, d], &b)];
-            let out = run_case(gpu, Variant::Simple, &inputs, &[&[], &[]], |t, v| {
-                let (distance, index) = nearest(t, v[0], v[1])?;
-                Ok(vec![distance, index])
-            })
-            .unwrap();
             let (want, index) = reference::nearest(&wide(&a), &wide(&b), d);
-            let worst = close("distance", &out.outputs[0], &want, d as f64 + 2.0).unwrap();
-            let bits: Vec<u32> = out.outputs[1].iter().map(|v| v.to_bits()).collect();
-            assert_eq!(bits, index);
-            println!("nearest {r} {s} {d}: worst {worst:.3} of the allowance");
+            for variant in variants(gpu) {
+                let out = run_case(gpu, variant, &inputs, &[&[], &[]], record).unwrap();
+                let worst = close("distance", &out.outputs[0], &want, d as f64 + 2.0).unwrap();
+                let bits: Vec<u32> = out.outputs[1].iter().map(|v| v.to_bits()).collect();
+                assert_eq!(bits, index);
+                println!("nearest {variant:?} {r} {s} {d}: worst {worst:.3} of the allowance");
+            }
         }
     }
 }
@@ -37,14 +42,13 @@ fn matches_the_reference() {
 #[test]
 fn the_first_of_equals_wins_and_widths_must_agree() {
     let Some(gpu) = gpu(false) else { return };
-    let (a, b) = ([0.5, 0.5], [1.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
-    let inputs = [Input::Constant(&[1, 2], &a), Input::Constant(&[3, 2], &b)];
-    let record = |t: &mut anomem::autograd::Tape, v: &[anomem::autograd::Value]| {
-        let (distance, index) = nearest(t, v[0], v[1])?;
-        Ok(vec![distance, index])
-    };
-    let out = run_case(gpu, Variant::Simple, &inputs, &[&[], &[]], record).unwrap();
-    assert_eq!((out.outputs[0][0], out.outputs[1][0].to_bits()), (0.5, 0));
+    // Another row comes first, so that the first of equals is not the first of all.
+    let (a, b) = ([0.5, 0.5], [9.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+    let inputs = [Input::Constant(&[1, 2], &a), Input::Constant(&[4, 2], &b)];
+    for variant in variants(gpu) {
+        let out = run_case(gpu, variant, &inputs, &[&[], &[]], record).unwrap();
+        assert_eq!((out.outputs[0][0], out.outputs[1][0].to_bits()), (0.5, 1));
+    }
     let inputs = [Input::Constant(&[1, 2], &a), Input::Constant(&[2, 3], &b)];
     let e = run_case(gpu, Variant::Simple, &inputs, &[&[], &[]], record).err().unwrap();
     assert!(e.to_string().contains("[1, 2]") && e.to_string().contains("[2, 3]"), "{e}");
