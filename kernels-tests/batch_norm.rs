@@ -71,7 +71,7 @@ impl Case {
         let eps = f64::from(EPS);
         let s = reference::statistics(&x, gamma.len());
         let of_batch = (s.mean.value.as_slice(), s.variance.value.as_slice());
-        let y = reference::normalise(&x, &gamma, &beta, of_batch, eps);
+        let y = reference::forward(&x, &gamma, &beta, eps);
         let grads = reference::backward(&x, &gamma, of_batch, &wide(&self.grad), eps, true);
         [
             close("y", &got.outputs[0], &y, DEPTH),

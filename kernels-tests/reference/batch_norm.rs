@@ -57,7 +57,13 @@ pub fn normalise(
 /// Normalisation by the batch's own statistics.
 pub fn forward(x: &[f64], gamma: &[f64], beta: &[f64], eps: f64) -> Out {
     let s = statistics(x, gamma.len());
-    normalise(x, gamma, beta, (&s.mean.value, &s.variance.value), eps)
+    let mut out = normalise(x, gamma, beta, (&s.mean.value, &s.variance.value), eps);
+    // The mean is rounded in proportion to the terms of its sum, which may cancel.
+    for (i, mag) in out.mag.iter_mut().enumerate() {
+        let c = i % gamma.len();
+        *mag += s.mean.mag[c] * gamma[c].abs() / (s.variance.value[c] + eps).sqrt();
+    }
+    out
 }
 
 /// Gradients to x, gamma, beta.
@@ -88,10 +94,11 @@ pub fn backward(
         let xs = column(x, channels, c);
         let hat: Vec<f64> = xs.iter().map(|x| (x - mean_of[c]) / s).collect();
         // What xhat's rounding is proportional to.
-        let hat_mag: Vec<f64> = xs.iter().map(|x| (x.abs() + mean_of[c].abs()) / s).collect();
+        let abs = |a: &[f64]| -> Vec<f64> { a.iter().map(|a| a.abs()).collect() };
+        let centre = if batch { mean(&abs(&xs)) } else { mean_of[c].abs() };
+        let hat_mag: Vec<f64> = xs.iter().map(|x| (x.abs() + centre) / s).collect();
         let product =
             |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a * b).collect() };
-        let abs = |a: &[f64]| -> Vec<f64> { a.iter().map(|a| a.abs()).collect() };
         let terms = product(&g, &hat);
         out.gamma.value[c] = terms.iter().sum();
         out.gamma.mag[c] = product(&abs(&g), &hat_mag).iter().sum();
