@@ -77,8 +77,8 @@ pub(super) fn position_plateau(records: &[EpochRecord], index: usize) -> Option<
     (staying == PASSING + 1).then(|| {
         format!(
             "stage {} tells positions of an image apart, not images: its contrastive loss stays at \
-             {:.2} = ln(2 * batch - 1), where a code of the position alone leads to; another seed, \
-             loss.negatives = \"per_position\" or a smaller train.lr may get it away",
+             {:.2} = ln(2 * batch - 1), where a code of the position alone leads to; another seed, or \
+             loss.negatives = \"per_position\", may get it away",
             last.stage, last.contrast
         )
     })
