@@ -133,7 +133,7 @@ fn a_closed_device_is_lost_for_every_call_by_name() {
     soon(move || {
         let (mut store, x, tape, y) = chain(3, 100);
         store.allocate(&gpu).unwrap();
-        let mut plan = Plan::compile(&gpu, &tape, &store, &options(None)).unwrap();
+        let mut plan = Plan::compile(&gpu, &tape, &store, &options()).unwrap();
         plan.history(&gpu, y, 4).unwrap();
         store.upload(&gpu, x, &fill(100, 1)).unwrap();
         let submission = plan.run(&gpu).unwrap();
@@ -155,7 +155,7 @@ fn a_closed_device_is_lost_for_every_call_by_name() {
             lost("late", gpu.read(&buffer, 0, 4).err());
             lost("another", gpu.buffer("another", 4).err());
             lost("fault.copy", gpu.pipeline(&Kernel::new(&COPY)).err());
-            lost("chain", Plan::compile(&gpu, &tape, &store, &options(None)).err());
+            lost("chain", Plan::compile(&gpu, &tape, &store, &options()).err());
             assert!(gpu.wait_all().is_err() && gpu.check().is_err());
         }
         gpu.close();

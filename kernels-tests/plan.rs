@@ -23,11 +23,11 @@ pub fn chain(length: usize, len: usize) -> (Store, VarId, Tape, Value) {
 /// A device of its own, for tests that count what is created or that break it.
 pub fn own_device(gpu: &Gpu) -> Gpu {
     let device = DeviceSelector::Index(gpu.report().index);
-    Gpu::open(&OpenOptions { device, default_limits: false }).unwrap()
+    Gpu::open(&OpenOptions { device, ..Default::default() }).unwrap()
 }
 
-pub fn options(memory_budget: Option<u64>) -> PlanOptions {
-    PlanOptions { label: "chain".into(), memory_budget, ..Default::default() }
+pub fn options() -> PlanOptions {
+    PlanOptions { label: "chain".into(), ..Default::default() }
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_steady_step_only_submits_and_planned_bytes_are_allocated_bytes() {
     let (mut store, x, tape, y) = chain(10, 1000);
     store.allocate(gpu).unwrap();
     let before = gpu.counters();
-    let plan = Plan::compile(gpu, &tape, &store, &options(None)).unwrap();
+    let plan = Plan::compile(gpu, &tape, &store, &options()).unwrap();
     let uniform = 256;
     assert_eq!(gpu.counters().live_bytes - before.live_bytes, plan.temporary_bytes() + uniform);
     // Ten maps of 4,096 bytes, of which two live at a time.
@@ -65,22 +65,30 @@ fn what_nobody_needs_is_not_run() {
     let unused = add(&mut tape, v, v).unwrap();
     relu(&mut tape, unused).unwrap();
     store.allocate(gpu).unwrap();
-    assert_eq!(Plan::compile(gpu, &tape, &store, &options(None)).unwrap().dispatches(), 2);
+    assert_eq!(Plan::compile(gpu, &tape, &store, &options()).unwrap().dispatches(), 2);
 }
 
 #[test]
 fn a_budget_is_enforced_before_memory_is_taken() {
-    let Some(gpu) = gpu(false) else { return };
-    let (store, _, tape, _) = chain(3, 1_000_000);
-    let e = Plan::compile(gpu, &tape, &store, &options(Some(1 << 20))).err().unwrap();
-    assert!(e.to_string().contains("memory budget") && e.exit_code() == 2, "{e}");
+    let Some(shared) = gpu(false) else { return };
+    let device = DeviceSelector::Index(shared.report().index);
+    let budget = OpenOptions { device, memory_budget: Some(5 << 20), ..Default::default() };
+    let gpu = &Gpu::open(&budget).unwrap();
+    let (mut store, _, tape, _) = chain(3, 1_000_000);
+    store.allocate(gpu).unwrap();
+    let before = gpu.counters();
+    let e = Plan::compile(gpu, &tape, &store, &options()).err().unwrap();
+    assert!(e.to_string().contains("chain") && e.to_string().contains("memory budget"), "{e}");
+    assert_eq!((e.exit_code(), gpu.counters()), (2, before));
+    let e = gpu.buffer("more", 2 << 20).err().unwrap().to_string();
+    assert!(e.contains("more") && e.contains("5242880 bytes"), "{e}");
 }
 
 #[test]
 fn a_tensor_above_the_binding_limit_is_refused_by_name() {
     let Some(gpu) = gpu(true) else { return };
     let (store, _, tape, _) = chain(2, 1 << 26);
-    let e = Plan::compile(gpu, &tape, &store, &options(None)).err().unwrap();
+    let e = Plan::compile(gpu, &tape, &store, &options()).err().unwrap();
     let text = e.to_string();
     assert!(text.contains("relu") && text.contains("max_storage_buffer_binding_size"), "{text}");
 }
@@ -90,8 +98,8 @@ fn two_plans_share_variables() {
     let Some(gpu) = gpu(false) else { return };
     let (mut store, x, tape, y) = chain(1, 65);
     store.allocate(gpu).unwrap();
-    let one = Plan::compile(gpu, &tape, &store, &options(None)).unwrap();
-    let two = Plan::compile(gpu, &tape, &store, &options(None)).unwrap();
+    let one = Plan::compile(gpu, &tape, &store, &options()).unwrap();
+    let two = Plan::compile(gpu, &tape, &store, &options()).unwrap();
     store.upload(gpu, x, &fill(65, 9)).unwrap();
     one.run(gpu).unwrap();
     two.run(gpu).unwrap();
@@ -107,7 +115,7 @@ fn a_profile_times_every_dispatch() {
     tape.keep(sum);
     store.allocate(gpu).unwrap();
     store.upload(gpu, x, &fill(1 << 20, 3)).unwrap();
-    let plan = Plan::compile(gpu, &tape, &store, &options(None)).unwrap();
+    let plan = Plan::compile(gpu, &tape, &store, &options()).unwrap();
     let mut profile = Profile::new();
     if !gpu.has_timestamps() {
         let e = plan.profile_step(gpu, &mut profile).unwrap_err();
@@ -154,7 +162,7 @@ fn steady_steps_with_a_history_create_nothing_and_remember_each_step() {
     let len = 5;
     let (mut store, x, tape, y) = chain(2, len);
     store.allocate(gpu).unwrap();
-    let mut plan = Plan::compile(gpu, &tape, &store, &options(None)).unwrap();
+    let mut plan = Plan::compile(gpu, &tape, &store, &options()).unwrap();
     plan.run(gpu).unwrap();
     // Seven slots, read every three steps or so: the ring wraps in the middle of what is read.
     plan.history(gpu, y, 7).unwrap();
@@ -205,7 +213,7 @@ fn a_split_submission_gives_the_same() {
     store.upload(gpu, x, &data).unwrap();
     for (most, submissions) in [(1, 10), (3, 4), (5, 2), (9, 2), (10, 1), (11, 1)] {
         let max_dispatches_per_submit = std::num::NonZeroUsize::new(most);
-        let options = PlanOptions { max_dispatches_per_submit, ..options(None) };
+        let options = PlanOptions { max_dispatches_per_submit, ..options() };
         let mut plan = Plan::compile(gpu, &tape, &store, &options).unwrap();
         plan.history(gpu, y, 1).unwrap();
         plan.poison(gpu).unwrap();

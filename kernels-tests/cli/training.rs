@@ -201,6 +201,8 @@ fn a_model_is_tested_asked_and_told_about() {
     let none = "predict --model unheld noise.png --out x --fail-on-anomaly";
     run(&dir, &train("unheld", "--epochs 0 --set score.held_out=0"));
     assert!(refused(&dir, none).contains("no normal image was held out"));
+    let tight = train("tight", "--epochs 1 --memory-budget 100KiB");
+    assert!(refused(&dir, &tight).contains("the memory budget"));
     run(&dir, &train("given", "--epochs 0 --calibrate data/test/good"));
     let told = text(&run(&dir, "info given").stdout);
     assert!(told.contains("false-alarm rate 0.01, 6 held-out images"), "{told}");

@@ -15,7 +15,7 @@ pub fn gpu(default_limits: bool) -> Option<&'static Gpu> {
             Ok(name) => name.parse().unwrap(),
             Err(_) => Default::default(),
         };
-        match Gpu::open(&OpenOptions { device, default_limits }) {
+        match Gpu::open(&OpenOptions { device, default_limits, ..Default::default() }) {
             Ok(gpu) => {
                 eprintln!("adapter: {} ({})", gpu.report().name, gpu.report().class);
                 Some(gpu)

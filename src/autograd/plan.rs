@@ -13,8 +13,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub struct PlanOptions {
     /// Name in errors and profiles.
     pub label: String,
-    /// Most bytes that temporaries and variables may take together; no limit if absent.
-    pub memory_budget: Option<u64>,
     /// Most dispatches per submission; all in one if absent. Where a watchdog ends submissions that
     /// take longer than some seconds (Windows: 2 s), a long step is split.
     pub max_dispatches_per_submit: Option<NonZeroUsize>,
@@ -79,17 +77,7 @@ impl Plan {
             }
         }
         let (offsets, temporary_bytes) = place(&lifetimes, gpu.max_buffer());
-        if let Some(budget) = options.memory_budget {
-            let wanted = temporary_bytes + store.bytes();
-            if wanted > budget {
-                return Err(Error::Limit {
-                    what: options.label.clone(),
-                    wanted: format!("{wanted} bytes"),
-                    limit: "the memory budget".into(),
-                    allowed: format!("{budget} bytes"),
-                });
-            }
-        }
+        gpu.within_budget(&options.label, temporary_bytes)?;
         let arenas = arenas(gpu, &options.label, temporary_bytes)?;
         let range = |v: Value| -> Result<BindingRange> {
             let root = tape.root(v);

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser, ValueParser};
 
@@ -65,6 +66,9 @@ pub struct Common {
     /// The adapter: an index from `anomem devices`, a part of its name, or `software`.
     #[arg(long, value_name = "INDEX|NAME|software", value_parser = device())]
     pub device: Option<DeviceSelector>,
+    /// Most memory that buffers on the adapter may take together, such as 4GiB or 500MiB.
+    #[arg(long, value_name = "SIZE")]
+    pub memory_budget: Option<ByteSize>,
     /// Write the time of each kernel to FILE, for chrome://tracing, and print a table.
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
@@ -80,7 +84,8 @@ impl Common {
     /// Those of [`Gpu::open`].
     pub fn open(&self) -> Result<Gpu> {
         let device = self.device.clone().unwrap_or_default();
-        Gpu::open(&OpenOptions { device, ..OpenOptions::default() })
+        let memory_budget = self.memory_budget.map(|size| size.as_u64());
+        Gpu::open(&OpenOptions { device, memory_budget, ..OpenOptions::default() })
     }
 }
 

@@ -18,6 +18,8 @@ pub struct OpenOptions {
     pub device: DeviceSelector,
     /// Request WebGPU's default limits instead of the adapter's own: what a browser would give.
     pub default_limits: bool,
+    /// Most bytes that all buffers may take together; no limit if absent.
+    pub memory_budget: Option<u64>,
 }
 
 /// What has been created and moved so far; a steady training step changes only `submissions`.
@@ -56,6 +58,7 @@ pub(super) struct Inner {
     pub(super) queue: wgpu::Queue,
     report: AdapterReport,
     limits: wgpu::Limits,
+    memory_budget: Option<u64>,
     pub(super) faults: Arc<Faults>,
     pipelines: Mutex<HashMap<PipelineKey, Pipeline>>,
     /// A staging buffer that reads take and put back, so that reading losses creates nothing.
@@ -226,6 +229,7 @@ impl Gpu {
             queue,
             report: found.report,
             limits,
+            memory_budget: options.memory_budget,
             faults,
             pipelines: Mutex::default(),
             staging: Mutex::default(),
@@ -306,6 +310,23 @@ impl Gpu {
         Ok(buffer)
     }
 
+    /// Refuses `more` bytes beside those in use that the memory budget does not allow.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] naming `what`.
+    pub fn within_budget(&self, what: &str, more: u64) -> Result<()> {
+        let wanted = self.0.meters.live_bytes.load(Ordering::Relaxed) + more;
+        match self.0.memory_budget {
+            Some(budget) if wanted > budget => Err(Error::Limit {
+                what: what.into(),
+                wanted: format!("{wanted} bytes in all"),
+                limit: "the memory budget".into(),
+                allowed: format!("{budget} bytes"),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn create(
         &self,
         label: &str,
@@ -321,6 +342,7 @@ impl Gpu {
                 allowed: format!("{} bytes", self.0.limits.max_buffer_size),
             });
         }
+        self.within_budget(label, size)?;
         self.0.faults.begin(label)?;
         let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let buffer = self.0.device.create_buffer(&wgpu::BufferDescriptor {
