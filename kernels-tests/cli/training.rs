@@ -2,7 +2,7 @@
 //! alone.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -32,6 +32,16 @@ fn run(dir: &TempDir, line: &str) -> Output {
     let output = anomem(dir, &words(line));
     assert_eq!(output.status.code(), Some(0), "{line}: {}", text(&output.stderr));
     output
+}
+
+/// A command line that runs beside the test.
+fn started(dir: &TempDir, line: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_anomem"))
+        .current_dir(dir.path())
+        .args(words(line))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 /// The error of a command line that must fail with exit code 2.
@@ -71,12 +81,7 @@ fn the_same_seed_gives_the_same_bytes_also_when_killed_and_resumed() {
 
     // Killed as soon as a state is on disk, at whatever moment of an epoch that is.
     let killed = train("killed", "--epochs 12 --seed 7");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_anomem"))
-        .current_dir(dir.path())
-        .args(words(&killed))
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = started(&dir, &killed);
     let begin = Instant::now();
     while !dir.path().join("killed/model.safetensors").exists() {
         assert!(begin.elapsed() < Duration::from_secs(120), "no state was written");
@@ -111,12 +116,7 @@ fn a_process_that_trains_does_not_grow() {
     }
     let dir = surfaces();
     let line = train("run", "--epochs 60 --set score.held_out=0");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_anomem"))
-        .current_dir(dir.path())
-        .args(words(&line))
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = started(&dir, &line);
     let log = dir.path().join("run/log.jsonl");
     let epochs = || std::fs::read_to_string(&log).map_or(0, |text| text.lines().count());
     let (mut early, mut late) = (None, None);

@@ -40,7 +40,7 @@ pub struct Facts {
     pub calibration: Vec<Calibration>,
     /// Heat at which a heat map's colours start and end.
     pub heat_range: [f32; 2],
-    /// Scores of normal images that were not trained on, rising; see [`crate::report::Judge`].
+    /// Scores of normal images that were not trained on; see [`crate::report::Judge`].
     #[serde(default)]
     pub normal_scores: Vec<f32>,
     /// Where it stands.

@@ -71,7 +71,7 @@ pub struct Model {
     /// Heat from which colours start and at which they end, so that images seen at any time are
     /// drawn on one scale.
     pub heat_range: [f32; 2],
-    /// Scores of normal images that were not trained on, rising; none where all were.
+    /// Scores of normal images that were not trained on; none where all were.
     pub normal_scores: Vec<f32>,
 }
 

@@ -27,8 +27,11 @@ impl Revival {
     /// # Errors
     /// Those of the operations.
     pub(super) fn record(config: &Config, tape: &mut Tape, terms: &[Terms]) -> Result<Vec<Self>> {
-        let asked = terms.iter().filter(|_| config.memory.revive);
-        asked
+        if !config.memory.revive {
+            return Ok(Vec::new());
+        }
+        terms
+            .iter()
             .map(|t| {
                 let norms = deviation::norms(tape, t.features, t.retrieved)?;
                 tape.keep(t.features);

@@ -188,7 +188,7 @@ impl Scorer {
         Ok(figures.iter().map(one).collect())
     }
 
-    /// The scores of normal images, rising, and where the colours of heat maps start and end: at the
+    /// The scores of normal images, and where the colours of heat maps start and end: at the
     /// typical heat of these images, and as far again above their hottest points as those are above
     /// the start.
     ///
@@ -210,7 +210,6 @@ impl Scorer {
         }
         let low = quantile(&mut typical, 0.5);
         let high = low + 2.0 * (quantile(&mut hottest, 0.95) - low);
-        scores.sort_by(f32::total_cmp);
         Ok((scores, [low, if high > low { high } else { low + 1.0 }]))
     }
 }

@@ -94,7 +94,7 @@ impl TrainingSet {
     ///
     /// # Errors
     /// No image, or the first bad file.
-    pub fn hold_out(&mut self, dataset: &Dataset, skip_bad: bool) -> Result<Vec<Error>> {
+    pub fn calibrate_on(&mut self, dataset: &Dataset, skip_bad: bool) -> Result<Vec<Error>> {
         let Pixels { height, width, channels, .. } = self.pixels;
         let options = LoadOptions { skip_bad, ..LoadOptions::new(height, width, channels) };
         let loaded = load(&dataset.train, &options, &|_, _| {})?;

@@ -3,7 +3,7 @@
 use super::Common;
 use super::progress::Progress;
 use crate::anomem::{Model, Observer, Score, Scorer, load_model, score_samples};
-use crate::data::{DEFAULT_MAX_PIXELS, DataSpec, Dataset, Format, Sample};
+use crate::data::{DEFAULT_MAX_PIXELS, DataSpec, Dataset, Sample};
 use crate::report::heatmap::{Range, ScoreMap, overlay, write_png};
 use crate::report::{Judge, ScoreRow, ScoreTable};
 use crate::{Error, Result};
@@ -44,8 +44,7 @@ pub(super) struct Predict {
 /// All images at `path`: itself, or those below a folder.
 fn samples_at(path: &Path) -> Result<Vec<Sample>> {
     if path.is_dir() {
-        let spec = DataSpec { format: Format::Plain, dir: path.to_path_buf() };
-        Ok(Dataset::open(&spec, &Default::default())?.train)
+        Ok(Dataset::open(&DataSpec::plain(path), &Default::default())?.train)
     } else {
         Ok(vec![Sample::of_file(path)?])
     }

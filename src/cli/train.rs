@@ -3,7 +3,7 @@
 use super::progress::Progress;
 use super::{Common, ConfigArgs, DataArgs};
 use crate::anomem::{RunFolder, TrainingSet, train};
-use crate::data::{DataSpec, Dataset, Format};
+use crate::data::{DataSpec, Dataset};
 use crate::gpu::Profile;
 use crate::{Error, Result};
 use clap::Args;
@@ -64,9 +64,8 @@ impl Train {
         };
         progress.skipped(&skipped);
         if let Some(folder) = &self.calibrate {
-            let spec = DataSpec { format: Format::Plain, dir: folder.clone() };
-            let held_out = Dataset::open(&spec, &Default::default())?;
-            progress.skipped(&set.hold_out(&held_out, self.data.skip_bad)?);
+            let held_out = Dataset::open(&DataSpec::plain(folder), &Default::default())?;
+            progress.skipped(&set.calibrate_on(&held_out, self.data.skip_bad)?);
         }
         let mut profile = self.common.profile.is_some().then(Profile::new);
         train(&gpu, &config, set, &folder, self.resume, profile.as_mut(), &mut progress)?;

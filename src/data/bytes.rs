@@ -1,7 +1,7 @@
 //! The pixels of many images: in main memory, or in a file where they are more than it should hold.
 
 use std::fmt;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read};
 use std::ops::{Deref, DerefMut};
 
 use memmap2::MmapMut;
@@ -13,14 +13,15 @@ use crate::{Error, Result};
 const IN_MEMORY: usize = 1 << 30;
 
 /// A buffer of fixed length that may be larger than main memory.
-pub struct Bytes {
-    place: Place,
-    len: usize,
-}
+pub struct Bytes(Place);
 
 enum Place {
     Memory(Vec<u8>),
-    File(MmapMut),
+    /// The first `len` bytes of a file.
+    File {
+        map: MmapMut,
+        len: usize,
+    },
 }
 
 impl Bytes {
@@ -33,12 +34,12 @@ impl Bytes {
     }
 
     fn zeroed_within(len: usize, in_memory: usize) -> Result<Self> {
-        let place = if len > in_memory {
-            let folder = std::env::temp_dir();
-            Place::File(mapped_file(len).map_err(|e| {
+        Ok(Self(if len > in_memory {
+            let map = mapped_file(len).map_err(|e| {
                 let message = format!("a temporary file of {} MiB for images: {e}", len >> 20);
-                Error::file(folder, message)
-            })?)
+                Error::file(std::env::temp_dir(), message)
+            })?;
+            Place::File { map, len }
         } else {
             let mut bytes = Vec::new();
             bytes.try_reserve_exact(len).map_err(|_| Error::Limit {
@@ -49,15 +50,14 @@ impl Bytes {
             })?;
             bytes.resize(len, 0);
             Place::Memory(bytes)
-        };
-        Ok(Self { place, len })
+        }))
     }
 
-    /// Drops what lies behind the first `len` bytes.
-    pub(super) fn truncate(&mut self, len: usize) {
-        self.len = self.len.min(len);
-        if let Place::Memory(bytes) = &mut self.place {
-            bytes.truncate(len);
+    /// Drops what lies behind the first `shorter` bytes.
+    pub(super) fn truncate(&mut self, shorter: usize) {
+        match &mut self.0 {
+            Place::Memory(bytes) => bytes.truncate(shorter),
+            Place::File { len, .. } => *len = shorter.min(*len),
         }
     }
 }
@@ -67,8 +67,6 @@ impl Bytes {
 fn mapped_file(len: usize) -> io::Result<MmapMut> {
     let mut file = tempfile::tempfile()?;
     io::copy(&mut io::repeat(0).take(len as u64), &mut file)?;
-    file.flush()?;
-    file.rewind()?;
     // SAFETY: the file has no name, so nobody else can open it and change it or cut it short.
     unsafe { MmapMut::map_mut(&file) }
 }
@@ -77,25 +75,25 @@ impl Deref for Bytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        match &self.place {
+        match &self.0 {
             Place::Memory(bytes) => bytes,
-            Place::File(map) => &map[..self.len],
+            Place::File { map, len } => &map[..*len],
         }
     }
 }
 
 impl DerefMut for Bytes {
     fn deref_mut(&mut self) -> &mut [u8] {
-        match &mut self.place {
+        match &mut self.0 {
             Place::Memory(bytes) => bytes,
-            Place::File(map) => &mut map[..self.len],
+            Place::File { map, len } => &mut map[..*len],
         }
     }
 }
 
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Self {
-        Self { len: bytes.len(), place: Place::Memory(bytes) }
+        Self(Place::Memory(bytes))
     }
 }
 
@@ -109,8 +107,8 @@ impl Eq for Bytes {}
 
 impl fmt::Debug for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = if matches!(self.place, Place::File(_)) { "in a file" } else { "in memory" };
-        write!(f, "{} bytes {place}", self.len)
+        let place = if matches!(self.0, Place::File { .. }) { "in a file" } else { "in memory" };
+        write!(f, "{} bytes {place}", self.len())
     }
 }
 
@@ -122,7 +120,7 @@ mod tests {
     fn a_file_holds_what_memory_holds() {
         let mut memory = Bytes::zeroed_within(5000, 5000).unwrap();
         let mut file = Bytes::zeroed_within(5000, 4999).unwrap();
-        assert!(matches!((&memory.place, &file.place), (Place::Memory(_), Place::File(_))));
+        assert!(matches!((&memory.0, &file.0), (Place::Memory(_), Place::File { .. })));
         for bytes in [&mut memory, &mut file] {
             assert!(bytes.iter().all(|b| *b == 0) && bytes.len() == 5000);
             bytes.iter_mut().enumerate().for_each(|(i, b)| *b = (i % 251) as u8);

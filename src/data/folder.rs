@@ -292,7 +292,7 @@ mod tests {
     fn two_folders_are_classes_unless_called_plain() {
         let dir = folder_of(files(&["a/1.png", "b/1.png"]));
         assert!(open(dir.path(), None).unwrap_err().to_string().contains("say which one"));
-        let plain = DataSpec { format: crate::data::Format::Plain, dir: dir.path().into() };
+        let plain = DataSpec::plain(dir.path());
         assert_eq!(Dataset::open(&plain, &DatasetOptions::default()).unwrap().train.len(), 2);
     }
 

@@ -61,6 +61,11 @@ impl DataSpec {
     pub fn folder(dir: impl AsRef<Path>) -> Self {
         Self { format: Format::Folder, dir: dir.as_ref().to_path_buf() }
     }
+
+    /// Every image below `dir`, all normal.
+    pub fn plain(dir: impl AsRef<Path>) -> Self {
+        Self { format: Format::Plain, dir: dir.as_ref().to_path_buf() }
+    }
 }
 
 impl FromStr for DataSpec {

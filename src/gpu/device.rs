@@ -490,10 +490,7 @@ impl Gpu {
         let slots = shader::slots_of(&module, &label)?;
         let copied = self.report().inlines_uniforms()
             && slots.len() <= self.0.limits.max_storage_buffers_per_shader_stage as usize;
-        if copied {
-            shader::copy_params(&mut module);
-        }
-        shader::make_writable(&mut module);
+        shader::prepare(&mut module, copied);
         let device = &self.0.device;
         self.0.faults.begin(&label)?;
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);

@@ -309,10 +309,7 @@ pub fn driver_module_of(
     copied: bool,
 ) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
     let (mut module, _) = module_of(kernel)?;
-    if copied {
-        copy_params(&mut module);
-    }
-    make_writable(&mut module);
+    prepare(&mut module, copied);
     let info = validate(&module, kernel, &kernel.shader.text(&kernel.consts)?)?;
     Ok((module, info))
 }
@@ -391,12 +388,20 @@ pub fn layout_of(shader: &'static Shader) -> Result<Vec<(String, Scalar, usize)>
     Ok(fields)
 }
 
+/// Turns a valid module into what the driver gets, its Params copied first if `copied`.
+pub(super) fn prepare(module: &mut naga::Module, copied: bool) {
+    if copied {
+        copy_params(module);
+    }
+    make_writable(module);
+}
+
 /// Moves Params from a uniform to a storage binding, of which the entry point takes a private copy.
 ///
 /// For lavapipe: where the values of a uniform would shorten a kernel by half, it compiles the kernel
 /// with them, again at every dispatch, and keeps every such compilation until the device is gone
 /// (Mesa 22.3: 25 ms and 1.9 MB per dispatch of one Hopfield kernel that runs for 2 ms).
-pub(super) fn copy_params(module: &mut naga::Module) {
+fn copy_params(module: &mut naga::Module) {
     use naga::{AddressSpace, Expression, GlobalVariable, Span, Statement};
     let globals = &mut module.global_variables;
     let is_uniform = |v: &GlobalVariable| v.space == AddressSpace::Uniform;
@@ -437,7 +442,7 @@ pub(super) fn copy_params(module: &mut naga::Module) {
 /// Declares every storage binding as writable, so that one arena buffer may be bound several times
 /// in one dispatch: wgpu refuses a buffer that is bound both read-only and writable, even for ranges
 /// that do not touch. What a shader may write was validated before.
-pub(super) fn make_writable(module: &mut naga::Module) {
+fn make_writable(module: &mut naga::Module) {
     for (_, var) in module.global_variables.iter_mut() {
         if let naga::AddressSpace::Storage { access } = &mut var.space {
             *access |= naga::StorageAccess::LOAD | naga::StorageAccess::STORE;

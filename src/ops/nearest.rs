@@ -35,9 +35,9 @@ pub const SHADERS: &[&Shader] = &[&PARTIAL, &FORWARD, &LENGTHS, &CHOOSE];
 /// For every row of `a` `[R, D]`: the squared distance to the nearest row of `b` `[S, D]`, `[R]`, and
 /// that row's index, u32 `[R]`; the first of equals.
 ///
-/// [`Variant::Simple`] compares differences. The others choose by one matrix product, 100 times as
-/// fast on two cores, which may take a row that is farther by the rounding of the rows' own squared
-/// lengths; the distance to the chosen row is exact in every variant.
+/// [`Variant::Simple`] compares differences. The others choose by one matrix product, many
+/// times as fast, which may take a row that is farther by the rounding of the rows' own squared
+/// lengths; the distance to the chosen row is summed from differences in every variant.
 ///
 /// # Errors
 /// Operands that are not two matrices of equal width, or rows of more than 240,000 values.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::str::FromStr;
 
 use super::verdict::Judgement;
 use super::write_atomic;
@@ -165,10 +166,6 @@ impl ScoreRow {
         with: Columns,
     ) -> std::result::Result<Self, String> {
         let cell = |index: usize| record.get(index).unwrap_or_default();
-        let number = |index: usize| {
-            let text = cell(index);
-            text.parse::<f32>().map_err(|_| format!("'{text}': expected a number"))
-        };
         let anomalous = |index: usize| match cell(index) {
             "" => Ok(None),
             NORMAL => Ok(Some(false)),
@@ -176,14 +173,10 @@ impl ScoreRow {
             other => Err(format!("'{other}': expected {NORMAL} or {ANOMALOUS}")),
         };
         let behind = 2 + scales;
-        let judgement = match anomalous(behind + 1) {
-            Ok(Some(anomalous)) if with.judgement => {
-                let text = cell(behind);
-                let p_value = text.parse().map_err(|_| format!("'{text}': expected a number"))?;
-                Some(Judgement { p_value, anomalous })
-            }
-            Err(message) if with.judgement => return Err(message),
-            _ => None,
+        let verdict = if with.judgement { anomalous(behind + 1)? } else { None };
+        let judgement = match verdict {
+            Some(anomalous) => Some(Judgement { p_value: number(cell(behind))?, anomalous }),
+            None => None,
         };
         let label = behind + if with.judgement { 2 } else { 0 };
         let truth = if with.truth {
@@ -194,12 +187,18 @@ impl ScoreRow {
         };
         Ok(Self {
             path: cell(0).to_owned(),
-            score: number(1)?,
-            scales: (2..behind).map(number).collect::<std::result::Result<_, String>>()?,
+            score: number(cell(1))?,
+            scales: (2..behind)
+                .map(|index| number(cell(index)))
+                .collect::<std::result::Result<_, String>>()?,
             judgement,
             truth,
         })
     }
+}
+
+fn number<T: FromStr>(text: &str) -> std::result::Result<T, String> {
+    text.parse().map_err(|_| format!("'{text}': expected a number"))
 }
 
 /// The fewest digits that read back as `score`, without a needless `.0`.

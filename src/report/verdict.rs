@@ -29,24 +29,27 @@ impl Judge {
         Self { normal, rate }
     }
 
+    /// How many of the held-out images and a new one may score as high as an anomalous one does.
+    fn allowed(&self) -> usize {
+        // A rate such as 0.1 may lie an ulp below the fraction that it stands for.
+        (self.rate * (1.0 + 1e-12) * (1 + self.normal.len()) as f64).floor() as usize
+    }
+
     /// The verdict on a score.
     pub fn judge(&self, score: f32) -> Judgement {
         let n = self.normal.len();
-        let as_high = n - self.normal.partition_point(|s| *s < score);
-        let p_value = (1 + as_high) as f64 / (1 + n) as f64;
-        // A rate such as 0.1 may lie an ulp below the fraction that it stands for.
-        Judgement { p_value, anomalous: p_value <= self.rate * (1.0 + 1e-12) }
+        let as_high = 1 + n - self.normal.partition_point(|s| *s < score);
+        let p_value = as_high as f64 / (1 + n) as f64;
+        Judgement { p_value, anomalous: as_high <= self.allowed() }
     }
 
     /// The score above which an image is anomalous; none where so few normal images cannot back the
     /// rate.
     pub fn threshold(&self) -> Option<f32> {
-        let n = self.normal.len();
-        let allowed = (self.rate * (1.0 + 1e-12) * (1 + n) as f64).floor() as usize;
-        match allowed.min(n + 1) {
+        let at = |k| self.normal.len().checked_sub(k);
+        match self.allowed() {
             0 => None,
-            all if all == n + 1 => Some(f32::NEG_INFINITY),
-            k => Some(self.normal[n - k]),
+            k => Some(at(k).map_or(f32::NEG_INFINITY, |at| self.normal[at])),
         }
     }
 
@@ -54,7 +57,7 @@ impl Judge {
     /// anomalous.
     pub fn warning(&self) -> Option<String> {
         let (n, needed) = (self.normal.len(), (1.0 / self.rate).ceil() as usize - 1);
-        (n < needed).then(|| {
+        (self.allowed() == 0).then(|| {
             format!(
                 "{n} held-out normal images cannot back a false-alarm rate of {}: no image will be \
                  called anomalous; {needed} are needed, or a rate of {:.3} or more",
