@@ -1,7 +1,8 @@
 use crate::harness::{Input, close, fill, gpu, run_case, wide};
+use crate::reference::Out;
 use crate::reference::hinge as reference;
 use anomem::gpu::{AdapterClass, Gpu, Variant};
-use anomem::ops::hinge::double_hinge;
+use anomem::ops::hinge::{double_hinge, position_targets};
 use proptest::prelude::*;
 
 /// Scores around both margins, at them where the margins are powers of two, and their labels; with some
@@ -120,6 +121,54 @@ fn what_does_not_fit_is_an_error_that_names_the_shapes() {
     }
     let many: &[usize] = &[3_840_001];
     assert!(fails([many, many, many], 2.0).ends_with("too many scores for one workgroup"));
+}
+
+#[test]
+fn positions_are_told_by_their_damage() {
+    for default_limits in [false, true] {
+        let Some(gpu) = gpu(default_limits) else { return };
+        for (images, side) in [(1, 1), (3, 4), (7, 5), (64, 12)] {
+            let len = images * side * side;
+            let cover: Vec<f32> = fill(len, 3)
+                .iter()
+                .enumerate()
+                .map(|(i, v)| match i % 5 {
+                    0 => 0.15,
+                    1 => 0.02,
+                    2 => v.abs(),
+                    _ => 0.0,
+                })
+                .collect();
+            let known: Vec<f32> = (0..images).map(|i| f32::from(i % 3 != 2)).collect();
+            let inputs =
+                [Input::Constant(&[images, side, side], &cover), Input::Constant(&[images], &known)];
+            let outcome = run_case(gpu, Variant::Simple, &inputs, &[&[], &[]], |t, v| {
+                let (normal, weights) = position_targets(t, v[0], v[1], [0.02, 0.15])?;
+                Ok(vec![normal, weights])
+            })
+            .unwrap();
+            // The bounds as the kernel has them.
+            let bounds = [0.02_f32, 0.15].map(f64::from);
+            let want = reference::position_targets(&wide(&cover), &wide(&known), bounds);
+            for (got, want) in outcome.outputs.iter().zip(want) {
+                close("targets", got, &Out { mag: want.clone(), value: want }, 1.0).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn targets_of_what_does_not_fit_are_refused() {
+    let Some(gpu) = gpu(false) else { return };
+    let fails = |cover: &[usize], bounds| {
+        let inputs = [Input::Constant(cover, &[]), Input::Constant(&[2], &[])];
+        let record = |t: &mut _, v: &[_]| Ok(vec![position_targets(t, v[0], v[1], bounds)?.0]);
+        run_case(gpu, Variant::Simple, &inputs, &[&[]], record).err().unwrap().to_string()
+    };
+    assert!(fails(&[3, 2, 2], [0.1, 0.2]).ends_with("expected [N, H, W] and [N]"));
+    assert!(fails(&[2, 4], [0.1, 0.2]).contains("position_targets: cover [2, 4]"));
+    assert!(fails(&[2, 2, 2], [0.3, 0.2]).ends_with("in order, up to 1"));
+    assert!(fails(&[2, 1000, 1000], [0.1, 0.2]).ends_with("too many positions for one workgroup"));
 }
 
 proptest! {

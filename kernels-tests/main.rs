@@ -33,6 +33,7 @@ mod pool;
 mod reduce;
 mod reference;
 mod resize;
+mod rotation;
 mod select;
 mod softmax;
 mod stage1;

@@ -36,6 +36,23 @@ pub fn backward(a: &[f64], normal: &[f64], eta: f64, weights: &[f64], grad: f64)
     Out { mag: value.iter().map(|v| v.abs()).collect(), value }
 }
 
+/// Label (1: normal) and weight of each position, from the damaged share of it.
+pub fn position_targets(cover: &[f64], known: &[f64], [sound, damaged]: [f64; 2]) -> [Vec<f64>; 2] {
+    let per = cover.len() / known.len();
+    let counts = |i: usize| known[i / per] != 0.0;
+    let is_normal = |i: &usize| counts(*i) && cover[*i] < sound;
+    let is_damaged = |i: &usize| counts(*i) && cover[*i] >= damaged;
+    let (normals, anomalies) =
+        ((0..cover.len()).filter(is_normal).count(), (0..cover.len()).filter(is_damaged).count());
+    let weight = |i: usize| match (is_normal(&i), is_damaged(&i)) {
+        (true, _) => 0.5 / normals as f64,
+        (_, true) => 0.5 / anomalies as f64,
+        _ => 0.0,
+    };
+    let normal = (0..cover.len()).map(|i| f64::from(u8::from(is_normal(&i)))).collect();
+    [normal, (0..cover.len()).map(weight).collect()]
+}
+
 /// eta 2: a normal score is free up to 0.5, an anomaly from 2 on.
 #[test]
 fn by_hand() {

@@ -20,6 +20,7 @@ pub mod optimizer;
 pub mod pool;
 pub mod reduce;
 pub mod resize;
+pub mod rotation;
 pub mod select;
 pub mod softmax;
 pub mod variance;

@@ -43,6 +43,9 @@ pub struct Facts {
     /// Scores of normal images that were not trained on; see [`crate::report::Judge`].
     #[serde(default)]
     pub normal_scores: Vec<f32>,
+    /// AUROC on self-made anomalies, see [`Model::made_auroc`].
+    #[serde(default)]
+    pub made_auroc: Option<f64>,
     /// Where it stands.
     pub progress: TrainingProgress,
 }
@@ -54,6 +57,9 @@ pub struct TrainingProgress {
     pub epoch: usize,
     /// Optimiser steps done.
     pub step: u64,
+    /// Whether a frozen stage 2 is done.
+    #[serde(default)]
+    pub stage2: bool,
     /// The adapter that computed it, and its driver.
     pub adapter: String,
     /// Fingerprint of the training images.
@@ -117,6 +123,7 @@ pub(super) fn save(
         calibration: model.calibration.clone(),
         heat_range: model.heat_range,
         normal_scores: model.normal_scores.clone(),
+        made_auroc: model.made_auroc,
         progress: progress.clone(),
     };
     let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = Vec::new();
@@ -223,6 +230,7 @@ impl Checkpoint {
         model.calibration.clone_from(&self.facts.calibration);
         model.heat_range = self.facts.heat_range;
         model.normal_scores.clone_from(&self.facts.normal_scores);
+        model.made_auroc = self.facts.made_auroc;
         Ok(model)
     }
 

@@ -46,6 +46,12 @@ pub struct Config {
     pub train: TrainConfig,
     /// How two views are made of one image.
     pub augment: AugmentConfig,
+    /// Where anomalies to learn from come from.
+    #[serde(default)]
+    pub anomalies: AnomalyConfig,
+    /// Scores learned from anomalies, eqs. 10-12.
+    #[serde(default)]
+    pub stage2: Stage2Config,
     /// From deviations to one score, eqs. 8-13.
     pub score: ScoreConfig,
 }
@@ -188,6 +194,69 @@ pub struct AugmentConfig {
     pub noise: f64,
 }
 
+/// Section `[anomalies]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnomalyConfig {
+    /// What is made of normal images to stand for anomalies.
+    pub pseudo: Pseudo,
+    /// Share of each batch that is anomalous: made, or drawn from the labelled ones. Stage 1 alone,
+    /// with labelled anomalies only, sees them as often as there are.
+    pub share: f64,
+}
+
+impl Default for AnomalyConfig {
+    /// None, as in models written before the section existed.
+    fn default() -> Self {
+        Self { pseudo: Pseudo::None, share: 0.5 }
+    }
+}
+
+/// Section `[stage2]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage2Config {
+    /// What learns to score; nothing where there are no anomalies.
+    pub head: HeadKind,
+    /// After stage 1 on a frozen encoder, or together with it.
+    pub training: Stage2Training,
+    /// Weight of eq. 7 in joint training; 0 leaves stage 1 out.
+    pub contrast_weight: f64,
+    /// What the heads see.
+    pub input: HeadInput,
+    /// Cells to a side that the image head's input is averaged to, one per scale; a map of fewer is
+    /// taken as it is.
+    pub grid: Vec<usize>,
+    /// Hidden units.
+    pub hidden: usize,
+    /// eta of eqs. 11-12: normal scores below 1/eta, anomalous ones above eta.
+    pub eta: f64,
+    /// Weight of the position head's loss relative to the image head's.
+    pub position_weight: f64,
+    /// Training steps of a frozen stage 2.
+    pub steps: usize,
+    /// Peak learning rate of a frozen stage 2.
+    pub lr: f64,
+}
+
+impl Default for Stage2Config {
+    /// None, as in models written before the section existed.
+    fn default() -> Self {
+        Self {
+            head: HeadKind::None,
+            training: Stage2Training::Frozen,
+            contrast_weight: 1.0,
+            input: HeadInput::Deviation,
+            grid: Vec::new(),
+            hidden: 128,
+            eta: 2.0,
+            position_weight: 1.0,
+            steps: 600,
+            lr: 0.02,
+        }
+    }
+}
+
 /// For models written before the key existed.
 fn one_per_cent() -> f64 {
     0.01
@@ -313,6 +382,50 @@ words! {
     }
 }
 words! {
+    /// What is made of normal images to stand for anomalies.
+    Pseudo {
+        /// Nothing.
+        None,
+        /// Copies turned by 90, 180 or 270 degrees, for objects that have an upright (Tack et al. 2020).
+        Rotation,
+        /// Copies with cut, scarred or stained patches, for surfaces.
+        Damage,
+    }
+}
+words! {
+    /// What learns to score.
+    HeadKind {
+        /// Nothing: scores are the deviation's norm, eq. 9.
+        None,
+        /// One score per image, eq. 10.
+        Image,
+        /// One score per position, held to where an image is damaged.
+        Position,
+        /// Both.
+        Both,
+    }
+}
+words! {
+    /// When the heads are trained.
+    Stage2Training {
+        /// After stage 1; encoder and memories stay as they are.
+        Frozen,
+        /// From the start, through encoder and memories.
+        Joint,
+    }
+}
+words! {
+    /// What the heads see.
+    HeadInput {
+        /// The deviation from the recollection, eq. 8.
+        Deviation,
+        /// The encoder's features.
+        Features,
+        /// Both, side by side.
+        Both,
+    }
+}
+words! {
     /// Learning rate after warm-up.
     Schedule {
         /// Half a cosine wave, down to zero at the last step.
@@ -426,6 +539,16 @@ impl Config {
         self.loss.check(self.memory.scales.len(), &mut check);
         self.train.check(&mut check);
         self.augment.check(&mut check);
+        self.anomalies.check(self.image.size, &mut check);
+        self.stage2.check(self.memory.scales.len(), &mut check);
+        let joint = self.stage2.training == Stage2Training::Joint;
+        let placed = !joint || self.stage2.head == HeadKind::Image || self.anomalies.pseudo != Pseudo::Rotation;
+        check.that(
+            placed,
+            "stage2.head",
+            "not \"image\"",
+            "\"image\" with anomalies.pseudo = \"rotation\", which has no place in the image",
+        );
         self.score.check(&mut check);
         if check.faults.is_empty() { Ok(()) } else { Err(Error::Usage(check.faults.join("\n"))) }
     }
@@ -651,6 +774,31 @@ impl AugmentConfig {
         let expected = "[least, greatest], above 0 and at most 16 pixels";
         check.that(ok, "augment.blur_sigma", format!("{:?}", self.blur_sigma), expected);
         check.probability("augment.noise", self.noise);
+    }
+}
+
+impl AnomalyConfig {
+    fn check(&self, size: ImageSize, check: &mut Check) {
+        let fits = self.pseudo != Pseudo::Rotation || size.height == size.width;
+        check.that(fits, "anomalies.pseudo", "\"rotation\"", "a square image.size with it");
+        let share = self.share > 0.0 && self.share < 1.0;
+        check.that(share, "anomalies.share", self.share, "between 0 and 1");
+    }
+}
+
+impl Stage2Config {
+    fn check(&self, scales: usize, check: &mut Check) {
+        if self.head == HeadKind::None {
+            return;
+        }
+        check.per_scale("stage2.grid", self.grid.len(), scales);
+        self.grid.iter().for_each(|&cells| check.at_least("stage2.grid", cells, 1));
+        check.at_least("stage2.hidden", self.hidden, 1);
+        let eta = self.eta >= 1.0 && self.eta.is_finite();
+        check.that(eta, "stage2.eta", self.eta, "a number of at least 1");
+        check.not_negative("stage2.contrast_weight", self.contrast_weight);
+        check.positive("stage2.position_weight", self.position_weight);
+        check.positive("stage2.lr", self.lr);
     }
 }
 

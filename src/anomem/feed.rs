@@ -1,7 +1,7 @@
 //! Training images on their way to a step: resident on the GPU where they fit, else uploaded batch
 //! by batch from main memory.
 
-use super::config::Standardise;
+use super::config::{Pseudo, Standardise};
 use super::model::Model;
 use crate::autograd::{Plan, PlanOptions, Tape};
 use crate::data::Pixels;
@@ -19,7 +19,7 @@ pub(super) struct Feed {
     words: VarId,
     slots: VarId,
     ids: VarId,
-    /// Mean and deviation of each resident image, when images are standardised one by one.
+    /// Mean and deviation of each resident image, where images are standardised one by one or damaged.
     statistics: Option<VarId>,
 }
 
@@ -56,11 +56,11 @@ impl Feed {
         let words = declare("pixels", &[bytes(held) / 4], Element::U32)?;
         let slots = declare("slots", &[batch], Element::U32)?;
         let ids = declare("ids", &[batch], Element::U32)?;
-        let statistics = match model.config.image.standardise {
-            Standardise::PerImage if resident => {
-                Some(declare("statistics", &[pixels.n, 2], Element::F32)?)
-            }
-            _ => None,
+        let measured = model.config.image.standardise == Standardise::PerImage
+            || model.config.anomalies.pseudo == Pseudo::Damage;
+        let statistics = match resident && measured {
+            true => Some(declare("statistics", &[pixels.n, 2], Element::F32)?),
+            false => None,
         };
         Ok(Self { pixels, resident, batch, words, slots, ids, statistics })
     }
@@ -111,6 +111,7 @@ impl Feed {
         let measured = self.statistics.map(|var| tape.variable(store, var));
         Ok(Batch {
             images: model.images(tape, words, shape, measured)?,
+            statistics: measured,
             slots: tape.variable(store, self.slots),
             ids: tape.variable(store, self.ids),
         })
@@ -140,6 +141,8 @@ impl Feed {
 pub(super) struct Batch {
     /// The images held.
     pub images: Images,
+    /// f32 `[N, 2]`: mean and deviation of each, where they have been measured.
+    pub statistics: Option<crate::autograd::Value>,
     /// u32 `[B]`: where each image of the batch is held.
     pub slots: crate::autograd::Value,
     /// u32 `[B]`: which image of the set it is.

@@ -1,21 +1,25 @@
 //! `log.jsonl`: one line per epoch.
 
+use super::step::Phase;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// What happened in an epoch; means over its steps.
+/// What happened in an epoch, or in some steps of a frozen stage 2; means over the steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
+    /// What was trained.
+    #[serde(default)]
+    pub phase: Phase,
     /// Epochs done, from 1.
     pub epoch: usize,
-    /// Steps done.
+    /// Steps of the phase done.
     pub step: u64,
     /// Learning rate of the last step.
     pub lr: f64,
-    /// Eq. 7.
+    /// What was minimised: eq. 7, the heads' hinge (eqs. 11-12), or both.
     pub loss: f64,
     /// Each scale's part.
     pub scales: Vec<ScaleRecord>,
@@ -23,7 +27,7 @@ pub struct EpochRecord {
     pub grad_norm: f64,
     /// Steps that were skipped because a gradient was not finite.
     pub non_finite_steps: usize,
-    /// Training images per second, each seen in two views.
+    /// Training images per second, each seen in two views, or in one without contrast.
     pub images_per_second: f64,
     /// Seconds taken.
     pub seconds: f64,
@@ -34,6 +38,23 @@ pub struct EpochRecord {
 pub struct ScaleRecord {
     /// The encoder's stage.
     pub stage: usize,
+    /// Stage 1, where it took part.
+    #[serde(flatten)]
+    pub contrast: Option<ContrastRecord>,
+    /// Double hinge of the image head, eqs. 11-12.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_hinge: Option<f64>,
+    /// Double hinge of the position head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position_hinge: Option<f64>,
+    /// The memory, where it was trained.
+    #[serde(flatten)]
+    pub memory: Option<MemoryRecord>,
+}
+
+/// Stage 1 at one scale.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContrastRecord {
     /// L_CM, eqs. 4-5.
     pub contrast: f64,
     /// The contrastive loss of a network that knows nothing.
@@ -44,12 +65,17 @@ pub struct ScaleRecord {
     pub position_chance: Option<f64>,
     /// L_V, eq. 6.
     pub variance: f64,
-    /// Mean entropy of the retrieval weights, 1 = uniform.
-    pub entropy: f64,
-    /// Share of the prototypes that were the first of some query.
-    pub used: f64,
     /// Variance of the retrieved vectors, summed over their components, at the epoch's last step.
     pub retrieved_variance: f64,
+}
+
+/// The memory of one scale; of normal images alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MemoryRecord {
+    /// Mean entropy of the retrieval weights, 1 = uniform.
+    pub entropy: f64,
+    /// Share of the prototypes that were the first of some query, of any image.
+    pub used: f64,
     /// Inverse temperature.
     pub beta: f64,
     /// Prototypes that started anew at the epoch's end.
@@ -69,17 +95,18 @@ const NEAR: f64 = 0.01;
 /// alone brings the loss down to ln(2B - 1), a plateau that some trainings never leave.
 pub(super) fn position_plateau(records: &[EpochRecord], index: usize) -> Option<String> {
     let there = |r: &EpochRecord| {
-        let s = &r.scales[index];
-        s.position_chance.is_some_and(|chance| (s.contrast - chance).abs() < NEAR)
+        let of_stage1 = r.scales[index].contrast.as_ref();
+        of_stage1.is_some_and(|s| s.position_chance.is_some_and(|c| (s.contrast - c).abs() < NEAR))
     };
     let staying = records.iter().rev().take_while(|r| there(r)).count();
     let last = &records.last()?.scales[index];
+    let contrast = last.contrast.as_ref()?.contrast;
     (staying == PASSING + 1).then(|| {
         format!(
             "stage {} tells positions of an image apart, not images: its contrastive loss stays at \
              {:.2} = ln(2 * batch - 1), where a code of the position alone leads to; another seed, or \
              loss.negatives = \"per_position\", may get it away",
-            last.stage, last.contrast
+            last.stage, contrast
         )
     })
 }
@@ -87,7 +114,8 @@ pub(super) fn position_plateau(records: &[EpochRecord], index: usize) -> Option<
 impl ScaleRecord {
     /// Plain words for a memory that no longer tells features apart.
     pub fn warning(&self) -> Option<String> {
-        let Self { stage, entropy, used, beta, .. } = self;
+        let stage = self.stage;
+        let MemoryRecord { entropy, used, beta, .. } = self.memory.as_ref()?;
         if *entropy > 0.97 {
             Some(format!(
                 "the memory of stage {stage} is dead: all prototypes are recalled alike (entropy \
@@ -117,14 +145,16 @@ impl ScaleRecord {
 pub struct Journal(PathBuf);
 
 impl Journal {
-    /// The log at `path`, cut back to the first `epochs` lines that a resumed run keeps.
+    /// The log at `path`, cut back to the first `epochs` epochs, which a resumed run keeps; a frozen
+    /// stage 2 starts anew.
     ///
     /// # Errors
     /// A file that cannot be read or written.
     pub fn open(path: &Path, epochs: usize) -> Result<Self> {
         let old = if epochs > 0 { Self::read(path)? } else { Vec::new() };
         let mut text = String::new();
-        for record in old.iter().filter(|r| r.epoch <= epochs) {
+        let kept = |r: &&EpochRecord| r.phase != Phase::Stage2 && r.epoch <= epochs;
+        for record in old.iter().filter(kept) {
             text += &line(record)?;
         }
         crate::report::write_atomic(path, text.as_bytes())?;
@@ -163,15 +193,16 @@ mod tests {
     fn scale(contrast: f64, entropy: f64, used: f64) -> ScaleRecord {
         ScaleRecord {
             stage: 3,
-            contrast,
-            chance: 6.24,
-            position_chance: Some(127_f64.ln()),
-            variance: 0.05,
-            entropy,
-            used,
-            retrieved_variance: 0.5,
-            beta: 2.0,
-            revived: 0,
+            contrast: Some(ContrastRecord {
+                contrast,
+                chance: 6.24,
+                position_chance: Some(127_f64.ln()),
+                variance: 0.05,
+                retrieved_variance: 0.5,
+            }),
+            image_hinge: None,
+            position_hinge: None,
+            memory: Some(MemoryRecord { entropy, used, beta: 2.0, revived: 0 }),
         }
     }
 
@@ -179,6 +210,7 @@ mod tests {
     fn a_loss_that_stays_at_the_position_code_is_told_once() {
         let told = |contrasts: &[f64]| {
             let record = |contrast| EpochRecord {
+                phase: Phase::Stage1,
                 epoch: 1,
                 step: 46,
                 lr: 0.1,
@@ -199,6 +231,18 @@ mod tests {
         assert_eq!(stayed, [false, false, false, true, false, false]);
         assert_eq!(told(&[5.151, 4.787, 4.682, 4.493]), [false; 4]);
         assert_eq!(told(&[5.15, 4.848, 4.84, 4.706, 4.6]), [false; 5]);
+    }
+
+    #[test]
+    fn lines_say_only_what_took_part() {
+        let mut record = scale(4.0, 0.3, 0.2);
+        let text = serde_json::to_string(&record).unwrap();
+        assert!(text.contains("\"contrast\":4.0,\"chance\":6.24") && !text.contains("hinge"), "{text}");
+        assert_eq!(serde_json::from_str::<ScaleRecord>(&text).unwrap(), record);
+        (record.contrast, record.memory, record.image_hinge) = (None, None, Some(0.5));
+        let text = serde_json::to_string(&record).unwrap();
+        assert_eq!(text, r#"{"stage":3,"image_hinge":0.5}"#);
+        assert_eq!(serde_json::from_str::<ScaleRecord>(&text).unwrap(), record);
     }
 
     #[test]

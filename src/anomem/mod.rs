@@ -9,22 +9,31 @@ mod checkpoint;
 mod config;
 mod evaluate;
 mod feed;
+mod heads;
+mod labels;
+mod made;
 mod journal;
 mod model;
 pub mod objective;
 mod revival;
 mod scorer;
+mod set;
 mod start;
+mod step;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, Content, Facts, TrainingProgress};
 pub use config::{
-    AugmentConfig, Backbone, Config, Head, ImageConfig, ImageSize, LossConfig, LossKind,
-    MemoryConfig, MemoryInit, Negatives, NetworkConfig, Normalise, Positions, Reduce, Schedule,
-    ScoreConfig, Standardise, Stem, TrainConfig,
+    AnomalyConfig, AugmentConfig, Backbone, Config, Head, HeadInput, HeadKind, ImageConfig,
+    ImageSize, LossConfig, LossKind, MemoryConfig, MemoryInit, Negatives, NetworkConfig, Normalise,
+    Positions, Pseudo, Reduce, Schedule, ScoreConfig, Stage2Config, Stage2Training, Standardise,
+    Stem, TrainConfig,
 };
 pub use evaluate::{Judged, NearestPixels, score_samples, test};
-pub use journal::{EpochRecord, Journal, ScaleRecord};
+pub use journal::{ContrastRecord, EpochRecord, Journal, MemoryRecord, ScaleRecord};
+pub use heads::Heads;
 pub use model::{Calibration, Model, Scale};
 pub use scorer::{Score, Scorer};
-pub use trainer::{Observer, RunFolder, TrainingSet, load_model, train};
+pub use set::TrainingSet;
+pub use step::Phase;
+pub use trainer::{Observer, RunFolder, load_model, train};

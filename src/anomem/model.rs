@@ -1,6 +1,7 @@
 //! The detector: encoder, one memory per scale, and the variables they share with every plan.
 
-use super::config::{Backbone, Config, Head, Normalise, Standardise, Stem};
+use super::config::{Backbone, Config, Head, HeadKind, Normalise, Standardise, Stem};
+use super::heads::Heads;
 use crate::autograd::{Tape, Value};
 use crate::data::ChannelStats;
 use crate::gpu::Gpu;
@@ -31,6 +32,8 @@ pub struct Scale {
     pub beta: VarId,
     /// What stands between the map and the contrastive loss; absent: nothing.
     pub head: Option<[Linear; 2]>,
+    /// What learned to score, where there were anomalies.
+    pub heads: Option<Heads>,
 }
 
 /// Mean and deviation of a scale's figures on held-out normal images.
@@ -73,6 +76,9 @@ pub struct Model {
     pub heat_range: [f32; 2],
     /// Scores of normal images that were not trained on; none where all were.
     pub normal_scores: Vec<f32>,
+    /// AUROC of anomalies made of images kept back against those images, where anomalies were made in
+    /// training; needs no labels and tells working trainings from failing ones.
+    pub made_auroc: Option<f64>,
 }
 
 impl Model {
@@ -125,6 +131,7 @@ impl Model {
                 ]),
             });
         }
+        b.enter(Group::Memory)?;
         let mut prototypes = Vec::new();
         for (&stage, &slots) in config.memory.scales.iter().zip(&config.memory.slots) {
             let (name, d) = (format!("memory{stage}.prototypes"), dim(stage));
@@ -133,17 +140,23 @@ impl Model {
                 Normalise::None | Normalise::Layer => 1.0,
             };
             let values = b.normal(slots * d, deviation);
-            prototypes.push(b.parameter(&name, &[slots, d], Group::Memory, Kind::Plain, values)?);
+            prototypes.push(b.parameter(&name, &[slots, d], Kind::Plain, values)?);
+        }
+        b.enter(Group::Heads)?;
+        let mut judges = Vec::new();
+        for (index, &stage) in config.memory.scales.iter().enumerate() {
+            judges.push(Heads::declare(&mut b, &config, index, dim(stage))?);
         }
         let module = b.finish()?;
         let mut scales = Vec::new();
-        for (((&stage, &slots), prototypes), head) in
-            config.memory.scales.iter().zip(&config.memory.slots).zip(prototypes).zip(heads)
+        let parts = prototypes.into_iter().zip(heads).zip(judges);
+        for ((&stage, &slots), ((prototypes, head), heads)) in
+            config.memory.scales.iter().zip(&config.memory.slots).zip(parts)
         {
             let name = format!("memory{stage}.beta");
             let beta = store.declare(betas, &name, &[1], Element::F32, false)?;
             let dim = encoder.widths()[stage - 1];
-            scales.push(Scale { stage, dim, slots, prototypes, beta, head });
+            scales.push(Scale { stage, dim, slots, prototypes, beta, head, heads });
         }
         Ok(Self {
             config,
@@ -155,6 +168,7 @@ impl Model {
             calibration: Vec::new(),
             heat_range: [0.0, 1.0],
             normal_scores: Vec::new(),
+            made_auroc: None,
         })
     }
 
@@ -184,11 +198,12 @@ impl Model {
         (mean, std)
     }
 
-    /// What scores are standardised by: what was measured, or nothing.
+    /// What scores are standardised by: what was measured, or nothing. Learned scores share the margins
+    /// of eqs. 11-12 and stay as they are.
     #[must_use]
     pub fn calibration_in_use(&self) -> Vec<Calibration> {
         let measured = self.calibration.iter().copied().map(Some).chain(std::iter::repeat(None));
-        let wanted = self.config.score.standardise;
+        let wanted = self.config.score.standardise && self.config.stage2.head == HeadKind::None;
         let one = |c: Option<Calibration>| c.filter(|_| wanted).unwrap_or(Calibration::NONE);
         self.scales.iter().zip(measured).map(|(_, c)| one(c)).collect()
     }

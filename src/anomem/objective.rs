@@ -1,9 +1,12 @@
-//! Stage 1, contrasted memory: the loss of one step (eqs. 3 to 7).
+//! What a step minimises: stage 1, contrasted memory (eqs. 3 to 7), and the heads' hinge (eqs. 10 to 12).
 
 use super::config::{Negatives, Positions};
+use super::heads::{HeadScores, Seen};
+use super::labels::OnTape;
 use super::model::{Model, Scale, unit};
 use crate::autograd::{Tape, Value};
-use crate::ops::{activation::relu, gather, nt_xent, reduce, variance};
+use crate::nn::Mode;
+use crate::ops::{activation::relu, affine, gather, hinge, nt_xent, reduce, select, variance};
 use crate::tensor::{Element, Store, VarId};
 use crate::{Error, Result};
 
@@ -13,24 +16,43 @@ const PURPOSE_POSITIONS: u32 = 64;
 /// Points up to half a cell from a cell's centre belong to it: those inside the other view.
 const INSIDE: f32 = 0.5;
 
-/// What one scale contributes to a step, each `[1]` unless said otherwise.
+/// What one scale contributes to a step, each `[1]`.
+#[derive(Debug, Default)]
 pub struct Terms {
+    /// Stage 1, where it takes part.
+    pub contrast: Option<Contrast>,
+    /// The image head's double hinge, eqs. 11-12.
+    pub image: Option<Value>,
+    /// The position head's.
+    pub position: Option<Value>,
+    /// How the memory was asked; absent where nothing of it is trained.
+    pub recall: Option<Recall>,
+}
+
+/// Stage 1 at one scale, values `[1]`.
+#[derive(Debug)]
+pub struct Contrast {
     /// L_CM, eqs. 4-5.
-    pub contrast: Value,
+    pub loss: Value,
     /// L_V, eq. 6.
     pub variance: Value,
     /// Variance of the retrieved vectors, summed over their components.
     pub spread: Value,
-    /// Sum over the queries of the normalised entropy of their retrieval weights.
-    pub entropy_sum: Value,
-    /// u32 `[queries]`: the slot of greatest weight.
-    pub slot: Value,
-    /// Queries, so many that [`Self::entropy_sum`] is a mean after division.
-    pub queries: usize,
     /// The loss of a network that knows nothing.
     pub chance: f64,
     /// The loss of a network that tells positions apart but not images, where that is less.
     pub position_chance: Option<f64>,
+}
+
+/// A memory's answers to `queries` vectors.
+#[derive(Debug, Clone, Copy)]
+pub struct Recall {
+    /// `[1]`: sum of the normalised entropy of the retrieval weights, over the vectors of normal images.
+    pub entropy_sum: Value,
+    /// u32 `[queries]`: the slot of greatest weight.
+    pub slot: Value,
+    /// Vectors of all images, normal or not.
+    pub queries: usize,
     /// `[queries, D]`: the features in the memory's space.
     pub features: Value,
     /// `[queries, D]`: their recollections.
@@ -38,33 +60,41 @@ pub struct Terms {
 }
 
 /// The weights of the loss terms, constant during training.
-pub struct Weights(Vec<[VarId; 2]>);
+pub struct Weights(Vec<[VarId; 4]>);
 
 impl Weights {
-    /// Declares lambda_s and lambda_s * lambda_V per scale.
+    /// Declares, per scale, those of contrast, variance, image and position head, under names that start
+    /// with `prefix`.
     ///
     /// # Errors
     /// Names that exist.
-    pub fn declare(model: &mut Model) -> Result<Self> {
-        let slab = model.store.slab("loss weights");
+    pub fn declare(model: &mut Model, prefix: &str) -> Result<Self> {
+        let slab = model.store.slab(&format!("{prefix} loss weights"));
         let mut list = Vec::new();
         for scale in &model.scales {
-            let name = |what: &str| format!("weight.{what}.{}", scale.stage);
+            let name = |what: &str| format!("{prefix}.weight.{what}.{}", scale.stage);
             let mut one = |what| model.store.declare(slab, &name(what), &[1], Element::F32, false);
-            list.push([one("contrast")?, one("variance")?]);
+            list.push([one("contrast")?, one("variance")?, one("image")?, one("position")?]);
         }
         Ok(Self(list))
     }
 
-    /// Writes the configuration's values.
+    /// Writes the configuration's values; `contrast` is the weight of eq. 7 as a whole.
     ///
     /// # Errors
     /// A fault of the GPU.
-    pub fn upload(&self, gpu: &crate::gpu::Gpu, model: &Model) -> Result<()> {
-        let loss = &model.config.loss;
+    pub fn upload(&self, gpu: &crate::gpu::Gpu, model: &Model, contrast: f64) -> Result<()> {
+        let (loss, stage2) = (&model.config.loss, &model.config.stage2);
         for (vars, lambda) in self.0.iter().zip(&loss.scale_weights) {
-            model.store.upload(gpu, vars[0], &[*lambda as f32])?;
-            model.store.upload(gpu, vars[1], &[(lambda * loss.variance_weight) as f32])?;
+            let weights = [
+                lambda * contrast,
+                lambda * contrast * loss.variance_weight,
+                *lambda,
+                lambda * stage2.position_weight,
+            ];
+            for (var, weight) in vars.iter().zip(weights) {
+                model.store.upload(gpu, *var, &[weight as f32])?;
+            }
         }
         Ok(())
     }
@@ -73,8 +103,11 @@ impl Weights {
     pub fn seeds(&self, tape: &mut Tape, store: &Store, terms: &[Terms]) -> Vec<(Value, Value)> {
         let mut seeds = Vec::new();
         for (vars, t) in self.0.iter().zip(terms) {
-            seeds.push((t.contrast, tape.variable(store, vars[0])));
-            seeds.push((t.variance, tape.variable(store, vars[1])));
+            let contrast = t.contrast.as_ref();
+            let values = [contrast.map(|c| c.loss), contrast.map(|c| c.variance), t.image, t.position];
+            for (value, var) in values.into_iter().zip(vars) {
+                seeds.extend(value.map(|v| (v, tape.variable(store, *var))));
+            }
         }
         seeds
     }
@@ -133,26 +166,31 @@ fn map_shape(tape: &Tape, map: Value) -> Result<[usize; 4]> {
         .map_err(|_| Error::shape("objective", format!("map {shape:?}: expected [2B, H, W, D]")))
 }
 
-/// Records the terms of every scale from its map `[2B, H, W, D]`, the first view's images first.
+/// Records stage 1 at every scale from its map `[2B, H, W, D]`, the first view's images first.
+/// `normal`: f32 `[B]`, 0 for anomalies; absent: all are normal.
 ///
 /// # Errors
 /// Those of the operations.
-pub fn record(
+pub fn contrast(
     model: &Model,
     tape: &mut Tape,
     maps: &[Value],
     pairs: &[Pairs],
+    normal: Option<Value>,
 ) -> Result<Vec<Terms>> {
     let parts = model.scales.iter().zip(maps).zip(pairs);
-    parts.map(|((scale, map), pairs)| one_scale(model, tape, scale, *map, pairs)).collect()
+    parts
+        .map(|((scale, map), pairs)| contrast_of(model, tape, scale, *map, pairs, normal))
+        .collect()
 }
 
-fn one_scale(
+fn contrast_of(
     model: &Model,
     tape: &mut Tape,
     scale: &Scale,
     map: Value,
     pairs: &Pairs,
+    normal: Option<Value>,
 ) -> Result<Terms> {
     let loss = &model.config.loss;
     let [views, height, width, dim] = map_shape(tape, map)?;
@@ -165,12 +203,16 @@ fn one_scale(
     let n = tape.shape(z1)[0];
     let count = n / batch;
 
-    // Only the first branch passes the memory (eq. 3); every image is normal.
+    // Only the first branch passes the memory, and only normal images do (eq. 3).
     let queries = model.space(tape, z1)?;
-    let retrieval = model.retrieve(tape, scale, queries, model.config.memory.steps_train)?;
+    let (recall, entropy) = recall(model, tape, scale, queries, normal)?;
+    let remembered = match normal {
+        Some(normal) => select::rows(tape, recall.retrieved, queries, normal, count)?,
+        None => recall.retrieved,
+    };
     let target = model.config.variance_target(dim) as f32;
-    let variance = variance::variance_loss(tape, retrieval.retrieved, target, None)?;
-    let a = head(tape, &model.store, scale, retrieval.retrieved)?;
+    let variance = variance::variance_loss(tape, recall.retrieved, target, normal)?;
+    let a = head(tape, &model.store, scale, remembered)?;
     let b = head(tape, &model.store, scale, z2)?;
     let (a, b) = (unit(tape, a)?, unit(tape, b)?);
     let (negatives, others) = match loss.negatives {
@@ -180,22 +222,89 @@ fn one_scale(
     };
     let options = nt_xent::NtXentOptions { tau: loss.tau as f32, positions: count, negatives };
     let contrast = nt_xent::nt_xent(tape, a, b, &options, pairs.valid)?;
-    let entropy_sum = reduce::sum(tape, retrieval.entropy)?;
     // Positions that all images share: a code of the position finds the same position of all others.
     let by_position = loss.positions == Positions::Same && loss.negatives == Negatives::Joint;
     let position_chance = (by_position && count > 1).then(|| ((2 * batch - 1) as f64).ln());
     Ok(Terms {
-        contrast,
-        variance: variance.loss,
-        spread: variance.total,
-        entropy_sum,
+        contrast: Some(Contrast {
+            loss: contrast,
+            variance: variance.loss,
+            spread: variance.total,
+            chance: (others as f64).ln(),
+            position_chance,
+        }),
+        recall: Some(Recall { entropy_sum: reduce::sum(tape, entropy)?, ..recall }),
+        ..Terms::default()
+    })
+}
+
+/// Asks the memory with `queries` `[R, D]`. Also returns the entropy of each query's weights, 0 for
+/// those of anomalies; the sum is left to the caller.
+fn recall(
+    model: &Model,
+    tape: &mut Tape,
+    scale: &Scale,
+    queries: Value,
+    normal: Option<Value>,
+) -> Result<(Recall, Value)> {
+    let steps = model.config.memory.steps_train;
+    let retrieval = model.retrieve(tape, scale, queries, steps)?;
+    let n = tape.shape(queries)[0];
+    let entropy = match normal {
+        Some(normal) => {
+            let per = n / tape.len(normal);
+            let column = tape.reshape(retrieval.entropy, &[n, 1])?;
+            let zeros = affine::affine(tape, column, 0.0, 0.0)?;
+            select::rows(tape, column, zeros, normal, per)?
+        }
+        None => retrieval.entropy,
+    };
+    let recall = Recall {
+        entropy_sum: entropy,
         slot: retrieval.slot,
         queries: n,
-        chance: (others as f64).ln(),
-        position_chance,
         features: queries,
         retrieved: retrieval.retrieved,
-    })
+    };
+    Ok((recall, entropy))
+}
+
+/// Adds the heads' hinge at every scale to `terms`, from its map `[V * B, H, W, D]`. In frozen training
+/// nothing of the memory is reported, since nothing of it changes.
+///
+/// # Errors
+/// Those of the operations.
+pub(super) fn hinge(
+    model: &Model,
+    tape: &mut Tape,
+    maps: &[Value],
+    labels: &OnTape,
+    frozen: bool,
+    terms: &mut [Terms],
+) -> Result<()> {
+    let eta = model.config.stage2.eta as f32;
+    for ((scale, map), terms) in model.scales.iter().zip(maps).zip(terms) {
+        let Some(heads) = &scale.heads else { continue };
+        let [views, height, width, dim] = map_shape(tape, *map)?;
+        let vectors = tape.reshape(*map, &[views * height * width, dim])?;
+        let z = model.space(tape, vectors)?;
+        let (recall, entropy) = recall(model, tape, scale, z, Some(labels.normal_views))?;
+        let seen = Seen { map: *map, z, recalled: recall.retrieved };
+        let HeadScores { image, positions } = heads.record(tape, &model.store, seen, Mode::Train)?;
+        if let Some(image) = image {
+            let (normal, weights) = (labels.normal_views, Some(labels.weights));
+            terms.image = Some(hinge::double_hinge(tape, image, normal, eta, weights)?);
+        }
+        if let Some(positions) = positions {
+            let scores = tape.reshape(positions, &[views * height * width])?;
+            let (normal, weights) = labels.positions(tape, [height, width])?;
+            terms.position = Some(hinge::double_hinge(tape, scores, normal, eta, Some(weights))?);
+        }
+        if terms.recall.is_none() && !frozen {
+            terms.recall = Some(Recall { entropy_sum: reduce::sum(tape, entropy)?, ..recall });
+        }
+    }
+    Ok(())
 }
 
 fn head(tape: &mut Tape, store: &Store, scale: &Scale, vectors: Value) -> Result<Value> {

@@ -3,7 +3,7 @@
 
 use super::config::Config;
 use super::model::{Model, Scale};
-use super::objective::Terms;
+use super::objective::{Recall, Terms};
 use crate::autograd::{Plan, Tape, Value};
 use crate::gpu::Gpu;
 use crate::ops::deviation;
@@ -32,11 +32,12 @@ impl Revival {
         }
         terms
             .iter()
-            .map(|t| {
-                let norms = deviation::norms(tape, t.features, t.retrieved)?;
-                tape.keep(t.features);
+            .filter_map(|t| t.recall)
+            .map(|Recall { features, retrieved, .. }| {
+                let norms = deviation::norms(tape, features, retrieved)?;
+                tape.keep(features);
                 tape.keep(norms);
-                Ok(Self { features: t.features, norms })
+                Ok(Self { features, norms })
             })
             .collect()
     }

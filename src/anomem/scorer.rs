@@ -1,8 +1,9 @@
-//! Stage 2 for one class: scores and heat maps from the deviation between features and what the
-//! memory recalls of them (eqs. 8, 9 and 13).
+//! Scores and heat maps (eqs. 8, 9, 10 and 13): of one class, from the deviation between features and what
+//! the memory recalls of them; where there were anomalies to learn from, from the heads.
 
 use super::config::Reduce;
 use super::feed::packed;
+use super::heads::{HeadScores, Seen};
 use super::model::{Calibration, Model};
 use crate::autograd::{Plan, PlanOptions, Tape, Value};
 use crate::data::Pixels;
@@ -17,7 +18,7 @@ use crate::{Error, Result};
 pub struct Score {
     /// Sum over the scales of lambda_s times the scale's score, eq. 13: high = anomalous.
     pub score: f32,
-    /// Each scale's own score, eq. 9, standardised if the configuration says so.
+    /// Each scale's own score: eq. 9, standardised if the configuration says so, or the heads'.
     pub scales: Vec<f32>,
     /// Deviation of every pixel `[H, W]`; high = anomalous.
     pub heat: Vec<f32>,
@@ -36,8 +37,10 @@ pub struct Scorer {
 }
 
 struct Outputs {
+    /// `[N]`, the scale's score.
     score: Value,
-    norms: Value,
+    /// `[N, H * W]`, what the heat map shows.
+    positions: Value,
 }
 
 impl Scorer {
@@ -78,26 +81,50 @@ impl Scorer {
             let vectors = t.reshape(map, &[batch * positions, scale.dim])?;
             let z = model.space(t, vectors)?;
             let recalled = model.retrieve(t, scale, z, model.config.memory.steps_score)?;
-            let norms = deviation::norms(t, z, recalled.retrieved)?;
-            let norms = t.reshape(norms, &[batch, positions])?;
-            let score = deviation::reduce(t, norms, reduction(model, positions))?;
-            // lambda_s (norm - mean) / std, at the map's size, then enlarged.
+            let learned = match &scale.heads {
+                Some(heads) => {
+                    let seen = Seen { map, z, recalled: recalled.retrieved };
+                    heads.record(t, &model.store, seen, Mode::Evaluate)?
+                }
+                None => HeadScores { image: None, positions: None },
+            };
+            let of_positions = match learned.positions {
+                Some(positions) => positions,
+                None => {
+                    let norms = deviation::norms(t, z, recalled.retrieved)?;
+                    t.reshape(norms, &[batch, positions])?
+                }
+            };
+            let score = match (learned.image, learned.positions) {
+                (Some(image), None) => image,
+                (image, Some(positions_scores)) => {
+                    let k = top_k(model, positions);
+                    let hottest =
+                        deviation::reduce(t, positions_scores, deviation::Reduction::TopK(k))?;
+                    match image {
+                        Some(image) => add(t, image, hottest)?,
+                        None => hottest,
+                    }
+                }
+                (None, None) => deviation::reduce(t, of_positions, reduction(model, positions))?,
+            };
+            // lambda_s (score - mean) / std, at the map's size, then enlarged.
             let c = calibration[i];
             let factor = model.config.loss.scale_weights[i] / c.position_std;
             let shifted =
-                affine::affine(t, norms, factor as f32, (-factor * c.position_mean) as f32)?;
+                affine::affine(t, of_positions, factor as f32, (-factor * c.position_mean) as f32)?;
             let small = t.reshape(shifted, &[batch, shape[1], shape[2], 1])?;
             let large = resize::bilinear(t, small, height, width)?;
             heat = Some(match heat {
                 Some(sum) => add(t, sum, large)?,
                 None => large,
             });
-            outputs.push(Outputs { score, norms });
+            outputs.push(Outputs { score, positions: of_positions });
         }
         let heat = heat.ok_or_else(|| Error::Internal("a model without scales".into()))?;
         for o in &outputs {
             tape.keep(o.score);
-            tape.keep(o.norms);
+            tape.keep(o.positions);
         }
         tape.keep(heat);
         let options = PlanOptions { label: "scoring".into(), ..Default::default() };
@@ -173,7 +200,7 @@ impl Scorer {
         for chunk in pixels.bytes.chunks(self.batch * self.image_len) {
             let n = self.run(gpu, model, chunk)?;
             for (o, lists) in self.outputs.iter().zip(&mut figures) {
-                for (value, list) in [o.score, o.norms].into_iter().zip(lists) {
+                for (value, list) in [o.score, o.positions].into_iter().zip(lists) {
                     let read: Vec<f32> = self.plan.read(gpu, value)?;
                     let of_images = read.len() / self.batch * n;
                     list.extend(read[..of_images].iter().map(|v| f64::from(*v)));
@@ -230,12 +257,16 @@ fn quantile(values: &mut [f32], q: f64) -> f32 {
     values.get(at).copied().unwrap_or(0.0)
 }
 
+/// How many of an image's positions [`Reduce::TopK`] averages.
+fn top_k(model: &Model, positions: usize) -> usize {
+    (model.config.score.top_k * positions as f64).round().max(1.0) as usize
+}
+
 fn reduction(model: &Model, positions: usize) -> deviation::Reduction {
-    let k = (model.config.score.top_k * positions as f64).round().max(1.0) as usize;
     match model.config.score.reduce {
         Reduce::Norm => deviation::Reduction::Norm,
         Reduce::Mean => deviation::Reduction::Mean,
         Reduce::Max => deviation::Reduction::Max,
-        Reduce::TopK => deviation::Reduction::TopK(k),
+        Reduce::TopK => deviation::Reduction::TopK(top_k(model, positions)),
     }
 }

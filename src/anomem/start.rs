@@ -3,10 +3,11 @@
 use super::config::MemoryInit;
 use super::feed::Feed;
 use super::model::Model;
-use super::trainer::{augmentation, counters_of, permutation};
+use super::set::permutation;
+use super::step::{augmentation, counters_of};
 use crate::autograd::{Plan, PlanOptions, Tape, Value};
 use crate::gpu::Gpu;
-use crate::nn::Mode;
+use crate::nn::{Group, Mode};
 use crate::ops::{augment, reduce};
 use crate::tensor::{Element, VarId};
 use crate::{Error, Result};
@@ -76,7 +77,9 @@ impl Start {
                 vectors.push(model.space(t, flat)?);
             }
             let none = t.variable(&model.store, self.none);
-            model.module.update_statistics(t, &model.store, STATISTICS_MOMENTUM, none)?;
+            let trained = Group::Encoder..=Group::Memory;
+            let store = &model.store;
+            model.module.update_statistics(t, store, STATISTICS_MOMENTUM, none, &trained)?;
             vectors.iter().for_each(|v| t.keep(*v));
             let options = PlanOptions { label: "start".into(), ..Default::default() };
             (Plan::compile(gpu, t, &model.store, &options)?, vectors)

@@ -5,7 +5,7 @@ use crate::ops;
 pub use crate::tensor::Element;
 use crate::tensor::{Store, VarId};
 use crate::{Error, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A tensor on the tape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,6 +96,7 @@ pub struct Tape {
     pub(super) kept: Vec<Value>,
     nodes: Vec<Node>,
     variables: HashMap<VarId, Value>,
+    frozen: HashSet<VarId>,
 }
 
 impl Tape {
@@ -108,12 +109,18 @@ impl Tape {
             kept: Vec::new(),
             nodes: Vec::new(),
             variables: HashMap::new(),
+            frozen: HashSet::new(),
         }
     }
 
     /// Which of a family's kernels to record.
     pub fn variant(&self) -> Variant {
         self.variant
+    }
+
+    /// From now on takes a trainable variable for a constant: no gradient reaches it.
+    pub fn freeze(&mut self, id: VarId) {
+        self.frozen.insert(id);
     }
 
     /// The value of a variable of the store.
@@ -127,7 +134,7 @@ impl Tape {
             shape: v.shape.clone(),
             element: v.element,
             place: Place::Variable(id),
-            needs_grad: v.trainable,
+            needs_grad: v.trainable && !self.frozen.contains(&id),
         });
         self.variables.insert(id, value);
         value

@@ -2,7 +2,7 @@
 
 use super::ui::{Bar, Ui};
 use crate::Error;
-use crate::anomem::{EpochRecord, Observer};
+use crate::anomem::{EpochRecord, MemoryRecord, Observer, Phase, ScaleRecord};
 use crate::gpu::{Gpu, Profile};
 use crate::{Result, report::write_atomic};
 use std::path::Path;
@@ -54,24 +54,27 @@ impl Observer for Progress {
     }
 
     fn epoch(&mut self, r: &EpochRecord, epochs: usize) {
-        let scales: Vec<String> = r
-            .scales
-            .iter()
-            .map(|s| {
-                format!(
-                    "stage {}: contrast {:.3} (chance {:.2}), variance {:.4}, entropy {:.2}, used {:.0} %",
-                    s.stage,
-                    s.contrast,
-                    s.chance,
-                    s.variance,
-                    s.entropy,
-                    100.0 * s.used
-                )
-            })
-            .collect();
+        let of_scale = |s: &ScaleRecord| {
+            let mut parts = Vec::new();
+            if let Some(c) = &s.contrast {
+                let (contrast, chance, variance) = (c.contrast, c.chance, c.variance);
+                parts.push(format!("contrast {contrast:.3} (chance {chance:.2})"));
+                parts.push(format!("variance {variance:.4}"));
+            }
+            parts.extend(s.image_hinge.map(|hinge| format!("image hinge {hinge:.3}")));
+            parts.extend(s.position_hinge.map(|hinge| format!("position hinge {hinge:.3}")));
+            if let Some(MemoryRecord { entropy, used, .. }) = &s.memory {
+                parts.push(format!("entropy {entropy:.2}, used {:.0} %", 100.0 * used));
+            }
+            format!("stage {}: {}", s.stage, parts.join(", "))
+        };
+        let scales: Vec<String> = r.scales.iter().map(of_scale).collect();
+        let place = match r.phase {
+            Phase::Stage1 | Phase::Joint => format!("epoch {}/{epochs}", r.epoch),
+            Phase::Stage2 => format!("heads, step {}", r.step),
+        };
         self.ui.note(&format!(
-            "epoch {}/{epochs}  loss {:.4}  {}  lr {:.4}  gradient {:.2}  {:.0} images/s",
-            r.epoch,
+            "{place}  loss {:.4}  {}  lr {:.4}  gradient {:.2}  {:.0} images/s",
             r.loss,
             scales.join("; "),
             r.lr,

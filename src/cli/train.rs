@@ -32,6 +32,12 @@ pub(super) struct Train {
     /// Normal images to measure scores and thresholds on, instead of a share of the training images.
     #[arg(long, value_name = "DIR")]
     calibrate: Option<PathBuf>,
+    /// Anomalous images to learn from, of any kind; the heads of stage 2 learn to score them.
+    #[arg(long, value_name = "DIR")]
+    anomalies: Vec<PathBuf>,
+    /// Share of the training images that is anomalous, drawn from the other classes of a class set.
+    #[arg(long, value_name = "SHARE", conflicts_with = "anomalies")]
+    gamma: Option<f64>,
     /// Go on where a killed run of the same settings stopped.
     #[arg(long)]
     resume: bool,
@@ -65,7 +71,15 @@ impl Train {
         progress.skipped(&skipped);
         if let Some(folder) = &self.calibrate {
             let held_out = Dataset::open(&DataSpec::plain(folder), &Default::default())?;
-            progress.skipped(&set.calibrate_on(&held_out, self.data.skip_bad)?);
+            progress.skipped(&set.calibrate_on(&held_out.train, self.data.skip_bad)?);
+        }
+        for folder in &self.anomalies {
+            let anomalies = Dataset::open(&DataSpec::plain(folder), &Default::default())?;
+            progress.skipped(&set.add_anomalies(&anomalies.train, self.data.skip_bad)?);
+        }
+        if let Some(gamma) = self.gamma.filter(|gamma| *gamma > 0.0) {
+            let drawn = dataset.draw_anomalies(gamma, config.seed)?;
+            progress.skipped(&set.add_anomalies(&drawn, self.data.skip_bad)?);
         }
         let mut profile = self.common.profile.is_some().then(Profile::new);
         train(&gpu, &config, set, &folder, self.resume, profile.as_mut(), &mut progress)?;

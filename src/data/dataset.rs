@@ -4,6 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rand::SeedableRng;
+use rand::seq::index;
+use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::spec::{DataSpec, Format};
@@ -95,7 +98,7 @@ pub struct Sample {
     pub split: Split,
     /// `good`, the kind of defect, or the class.
     pub kind: String,
-    /// Whether it is anomalous; always false in training.
+    /// Whether it is anomalous.
     pub anomalous: bool,
     /// The mask of its defect, where there is one.
     pub mask: Option<PathBuf>,
@@ -142,6 +145,8 @@ pub struct Dataset {
     pub layout: Layout,
     /// Normal images to learn from.
     pub train: Vec<Sample>,
+    /// Anomalous images of the training split, which class sets have; see [`Self::draw_anomalies`].
+    pub train_anomalies: Vec<Sample>,
     /// Images to be judged.
     pub test: Vec<Sample>,
 }
@@ -252,8 +257,32 @@ impl Dataset {
         index.label(options)?;
         let (train, test): (Vec<_>, Vec<_>) =
             index.samples.into_iter().partition(|sample| sample.split == Split::Train);
-        let train = train.into_iter().filter(|sample| !sample.anomalous).collect();
-        Ok(Self { spec: spec.clone(), layout: index.layout, train, test })
+        let (train_anomalies, train) = train.into_iter().partition(|sample| sample.anomalous);
+        Ok(Self { spec: spec.clone(), layout: index.layout, train, train_anomalies, test })
+    }
+
+    /// Anomalies to learn from, drawn from the training split so that they make up a share `gamma` of
+    /// all training images; in order of the set.
+    ///
+    /// # Errors
+    /// A `gamma` outside of 0 to 1, or more anomalies asked for than there are.
+    pub fn draw_anomalies(&self, gamma: f64, seed: u64) -> Result<Vec<Sample>> {
+        if !(0.0..1.0).contains(&gamma) {
+            return Err(Error::Usage(format!("gamma = {gamma}: expected 0 or more and below 1")));
+        }
+        let wanted = (gamma / (1.0 - gamma) * self.train.len() as f64).round() as usize;
+        let found = self.train_anomalies.len();
+        if wanted > found {
+            return Err(Error::Usage(format!(
+                "{}: gamma = {gamma} asks for {wanted} anomalies to learn from, but the training split \
+                 holds {found}; name a folder of them instead",
+                self.spec
+            )));
+        }
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut chosen = index::sample(&mut random, found, wanted).into_vec();
+        chosen.sort_unstable();
+        Ok(chosen.into_iter().map(|i| self.train_anomalies[i].clone()).collect())
     }
 }
 

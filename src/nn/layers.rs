@@ -1,7 +1,7 @@
 //! Convolution, batch norm and linear layers.
 
 use super::module::{Builder, Kind, Statistic};
-use super::{Group, Mode};
+use super::Mode;
 use crate::Result;
 use crate::autograd::{Tape, Value};
 use crate::ops::{batch_norm, conv2d, matmul};
@@ -65,7 +65,7 @@ impl BatchNorm {
     pub fn new(b: &mut Builder<'_>, name: &str, channels: usize) -> Result<Self> {
         let mut parameter = |suffix: &str, start: f32| {
             let name = format!("{name}.{suffix}");
-            b.parameter(&name, &[channels], Group::Encoder, Kind::Plain, vec![start; channels])
+            b.parameter(&name, &[channels], Kind::Plain, vec![start; channels])
         };
         let (gamma, beta) = (parameter("weight", 1.0)?, parameter("bias", 0.0)?);
         let mean = b.statistic(&format!("{name}.running_mean"), channels, 0.0)?;
@@ -112,7 +112,7 @@ impl Linear {
             b.he_normal(&format!("{name}.weight"), &[output, input], Kind::Plain, input)?;
         let zeros = vec![0.0; output];
         let bias =
-            b.parameter(&format!("{name}.bias"), &[output], Group::Encoder, Kind::Plain, zeros)?;
+            b.parameter(&format!("{name}.bias"), &[output], Kind::Plain, zeros)?;
         Ok(Self { weight, bias })
     }
 

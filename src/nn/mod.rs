@@ -9,7 +9,9 @@ mod module;
 mod resnet;
 
 pub use layers::{BatchNorm, Conv2d, Linear};
-pub use module::{Builder, Group, Health, Kind, Module, Parameter, Statistic, UpdateOptions};
+pub use module::{
+    Builder, Group, Health, Kind, Module, Parameter, Statistic, Trained, UpdateOptions,
+};
 pub use resnet::{Depth, ResNet, ResNetOptions, Stem};
 
 /// How batch norm behaves while a network is recorded.

@@ -15,7 +15,16 @@ pub enum Group {
     Encoder,
     /// Prototypes of the memories.
     Memory,
+    /// What stands on encoder and memories: heads that are trained with them or after them.
+    Heads,
 }
+
+impl Group {
+    const ALL: [Self; 3] = [Self::Encoder, Self::Memory, Self::Heads];
+}
+
+/// The groups that a step trains, from the first to the last; the others stay as they are.
+pub type Trained = std::ops::RangeInclusive<Group>;
 
 /// How a parameter is laid out in checkpoints, which follow torchvision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,12 +60,14 @@ pub struct Statistic {
     pub running: VarId,
     /// The last batch's value.
     pub batch: VarId,
+    group: Group,
 }
 
 /// Declares the variables of a network.
 pub struct Builder<'a> {
     store: &'a mut Store,
     random: ChaCha8Rng,
+    group: Group,
     slabs: [SlabId; 5],
     parameters: Vec<Parameter>,
     statistics: Vec<Statistic>,
@@ -76,25 +87,35 @@ impl<'a> Builder<'a> {
         let slabs = names.map(|name| store.slab(name));
         let random = ChaCha8Rng::seed_from_u64(seed);
         let (parameters, statistics, initial) = (Vec::new(), Vec::new(), Vec::new());
-        Self { store, random, slabs, parameters, statistics, initial }
+        let group = Group::Encoder;
+        Self { store, random, group, slabs, parameters, statistics, initial }
+    }
+
+    /// What is declared from now on belongs to `group`; the groups come in their order.
+    ///
+    /// # Errors
+    /// A group that was left before.
+    pub fn enter(&mut self, group: Group) -> Result<()> {
+        if group < self.group {
+            let message = format!("group {group:?} after {:?}: it is closed", self.group);
+            return Err(Error::Internal(message));
+        }
+        self.group = group;
+        Ok(())
     }
 
     /// A parameter with the given initial values.
     ///
     /// # Errors
-    /// A name that exists, values of another length, or groups that alternate: each group's
-    /// parameters are declared together so that they lie side by side.
+    /// A name that exists, or values of another length.
     pub fn parameter(
         &mut self,
         name: &str,
         shape: &[usize],
-        group: Group,
         kind: Kind,
         values: Vec<f32>,
     ) -> Result<VarId> {
-        if self.parameters.last().is_some_and(|p| p.group > group) {
-            return Err(Error::Internal(format!("parameter {name}: its group is closed")));
-        }
+        let group = self.group;
         let [value, grad, velocity] = [
             (VALUES, String::new(), true),
             (GRADS, ".grad".into(), false),
@@ -124,7 +145,7 @@ impl<'a> Builder<'a> {
     ) -> Result<VarId> {
         let deviation = (2.0 / fan as f64).sqrt();
         let values = self.normal(shape.iter().product(), deviation);
-        self.parameter(name, shape, Group::Encoder, kind, values)
+        self.parameter(name, shape, kind, values)
     }
 
     /// Normally distributed values (Box and Muller 1958).
@@ -148,7 +169,7 @@ impl<'a> Builder<'a> {
         };
         let running = declare(RUNNING, name)?;
         let batch = declare(BATCH, &format!("{name}.batch"))?;
-        let statistic = Statistic { name: name.to_string(), running, batch };
+        let statistic = Statistic { name: name.to_string(), running, batch, group: self.group };
         self.initial.push((running, vec![start; channels]));
         self.statistics.push(statistic.clone());
         Ok(statistic)
@@ -160,29 +181,46 @@ impl<'a> Builder<'a> {
     /// A network without parameters or statistics.
     pub fn finish(self) -> Result<Module> {
         let Self { store, parameters, statistics, initial, .. } = self;
-        let empty = || Error::Internal("a module without parameters or statistics".into());
+        let empty = || Error::Internal("a module without parameters".into());
+        parameters.first().ok_or_else(empty)?;
         let mut spans = Vec::new();
-        for group in [Group::Encoder, Group::Memory] {
-            let of_group: Vec<&Parameter> =
-                parameters.iter().filter(|p| p.group == group).collect();
-            if let (Some(first), Some(last)) = (of_group.first(), of_group.last()) {
-                let mut span = |suffix, first, last| {
-                    store.span(&format!("{group:?}{suffix}").to_lowercase(), first, last)
+        let mut gradients = Vec::new();
+        let mut running = Vec::new();
+        for (i, first) in Group::ALL.into_iter().enumerate() {
+            let of_group = |group: Group| parameters.iter().filter(move |p| p.group == group);
+            if let Some((a, b)) = of_group(first).next().zip(of_group(first).last()) {
+                let mut span = |suffix, from, to| {
+                    store.span(&format!("{first:?}{suffix}").to_lowercase(), from, to)
                 };
                 spans.push(GroupSpan {
-                    group,
-                    values: span("", first.value, last.value)?,
-                    grads: span(".grad", first.grad, last.grad)?,
-                    velocities: span(".velocity", first.velocity, last.velocity)?,
+                    group: first,
+                    values: span("", a.value, b.value)?,
+                    velocities: span(".velocity", a.velocity, b.velocity)?,
+                    grads: span(".grad", a.grad, b.grad)?,
                 });
             }
+            for last in Group::ALL.into_iter().skip(i) {
+                let trained = first..=last;
+                let mut list = parameters.iter().filter(|p| trained.contains(&p.group));
+                let (a, b) = (list.next(), list.next_back());
+                if let Some(a) = a {
+                    let name = format!("{first:?} to {last:?}.grad").to_lowercase();
+                    let all = store.span(&name, a.grad, b.unwrap_or(a).grad)?;
+                    gradients.push((trained, all));
+                }
+            }
+            let mut list = statistics.iter().filter(|s| s.group == first);
+            let (a, b) = (list.next(), list.next_back());
+            if let Some(a) = a {
+                let b = b.unwrap_or(a);
+                let mut span = |suffix, from, to| {
+                    store.span(&format!("{first:?}{suffix}").to_lowercase(), from, to)
+                };
+                let of_running = span(".running", a.running, b.running)?;
+                running.push((first, of_running, span(".batch", a.batch, b.batch)?));
+            }
         }
-        let (first, last) = parameters.first().zip(parameters.last()).ok_or_else(empty)?;
-        let all_grads = store.span("gradients", first.grad, last.grad)?;
-        let (first, last) = statistics.first().zip(statistics.last()).ok_or_else(empty)?;
-        let running = store.span("running", first.running, last.running)?;
-        let batch = store.span("batch statistics", first.batch, last.batch)?;
-        Ok(Module { parameters, statistics, initial, spans, all_grads, running, batch })
+        Ok(Module { parameters, statistics, initial, spans, gradients, running })
     }
 }
 
@@ -202,9 +240,10 @@ pub struct Module {
     pub statistics: Vec<Statistic>,
     initial: Vec<(VarId, Vec<f32>)>,
     spans: Vec<GroupSpan>,
-    all_grads: VarId,
-    running: VarId,
-    batch: VarId,
+    /// All gradients of each range of groups.
+    gradients: Vec<(Trained, VarId)>,
+    /// Running and batch statistics of each group.
+    running: Vec<(Group, VarId, VarId)>,
 }
 
 /// How [`Module::update`] steps.
@@ -212,7 +251,7 @@ pub struct Module {
 pub struct UpdateOptions {
     /// Nesterov momentum.
     pub momentum: f32,
-    /// L2 penalty on the encoder; prototypes have none.
+    /// L2 penalty on encoder and heads; prototypes have none.
     pub weight_decay: f32,
     /// Learning rate of prototypes relative to the encoder's.
     pub memory_lr_scale: f32,
@@ -238,12 +277,18 @@ impl Module {
         self.initial.iter().try_for_each(|(var, values)| store.upload(gpu, *var, values))
     }
 
-    /// Lets every gradient live in its place of the flat slab.
+    /// Lets every gradient of the groups `trained` live in its place of the flat slab.
     ///
     /// # Errors
     /// A parameter that the loss does not depend on.
-    pub fn place_gradients(&self, tape: &mut Tape, store: &Store, grads: &Gradients) -> Result<()> {
-        for p in &self.parameters {
+    pub fn place_gradients(
+        &self,
+        tape: &mut Tape,
+        store: &Store,
+        grads: &Gradients,
+        trained: &Trained,
+    ) -> Result<()> {
+        for p in self.parameters.iter().filter(|p| trained.contains(&p.group)) {
             let grad = grads.get(p.value).ok_or_else(|| {
                 Error::Internal(format!("the loss does not depend on parameter {}", p.name))
             })?;
@@ -252,24 +297,35 @@ impl Module {
         Ok(())
     }
 
-    /// Records the optimiser: a count of values that are not finite, then, if there are none, SGD
-    /// with Nesterov momentum and the running statistics. `lr` is f32 `[1]`.
+    /// Keeps every parameter outside the groups `trained` from getting a gradient; before anything is
+    /// recorded.
+    pub fn freeze(&self, tape: &mut Tape, trained: &Trained) {
+        let others = self.parameters.iter().filter(|p| !trained.contains(&p.group));
+        others.for_each(|p| tape.freeze(p.value));
+    }
+
+    /// Records the optimiser of the groups `trained`: a count of values that are not finite, then, if
+    /// there are none, SGD with Nesterov momentum and the running statistics. `lr` is f32 `[1]`.
     ///
     /// # Errors
-    /// Those of the operations.
+    /// Groups without parameters, or those of the operations.
     pub fn update(
         &self,
         tape: &mut Tape,
         store: &Store,
         options: &UpdateOptions,
         lr: Value,
+        trained: &Trained,
     ) -> Result<Health> {
-        let all_grads = tape.variable(store, self.all_grads);
+        let of_trained = self.gradients.iter().find(|(groups, _)| groups == trained);
+        let (_, all_grads) = of_trained
+            .ok_or_else(|| Error::Internal(format!("groups {trained:?} have no parameters")))?;
+        let all_grads = tape.variable(store, *all_grads);
         let non_finite = finite::count(tape, all_grads)?;
         let grad_square = reduce::sum_of_squares(tape, all_grads)?;
-        for span in &self.spans {
+        for span in self.spans.iter().filter(|span| trained.contains(&span.group)) {
             let (weight_decay, lr_scale) = match span.group {
-                Group::Encoder => (options.weight_decay, 1.0),
+                Group::Encoder | Group::Heads => (options.weight_decay, 1.0),
                 Group::Memory => (0.0, options.memory_lr_scale),
             };
             let sgd = optimizer::Sgd { momentum: options.momentum, weight_decay, lr_scale };
@@ -278,11 +334,11 @@ impl Module {
             let velocities = tape.variable(store, span.velocities);
             optimizer::sgd(tape, &sgd, values, grads, velocities, lr, non_finite)?;
         }
-        self.update_statistics(tape, store, options.statistics_momentum, non_finite)?;
+        self.update_statistics(tape, store, options.statistics_momentum, non_finite, trained)?;
         Ok(Health { non_finite, grad_square })
     }
 
-    /// Records the running statistics' move towards the batch's, unless `non_finite` (u32 `[1]`)
+    /// Records the move of the running statistics of the groups `trained` towards the batch's, unless `non_finite` (u32 `[1]`)
     /// says otherwise.
     ///
     /// # Errors
@@ -293,9 +349,12 @@ impl Module {
         store: &Store,
         momentum: f32,
         non_finite: Value,
+        trained: &Trained,
     ) -> Result<()> {
-        let running = tape.variable(store, self.running);
-        let batch = tape.variable(store, self.batch);
-        optimizer::ema(tape, running, batch, momentum, non_finite)
+        for (_, running, batch) in self.running.iter().filter(|(group, ..)| trained.contains(group)) {
+            let (running, batch) = (tape.variable(store, *running), tape.variable(store, *batch));
+            optimizer::ema(tape, running, batch, momentum, non_finite)?;
+        }
+        Ok(())
     }
 }

@@ -10,11 +10,17 @@ params! {
     pub struct Params { len: u32, has_weights: u32, inner: f32, outer: f32 }
 }
 
+params! {
+    /// Params of `targets`.
+    pub struct Targets { len: u32, per: u32, sound: f32, damaged: f32 }
+}
+
 static FORWARD: Shader = shader!("hinge", "forward", Params);
 static BACKWARD: Shader = shader!("hinge", "backward", Params);
+static TARGETS: Shader = shader!("hinge", "targets", Targets);
 
 /// The family's shaders.
-pub const SHADERS: &[&Shader] = &[&FORWARD, &BACKWARD];
+pub const SHADERS: &[&Shader] = &[&FORWARD, &BACKWARD, &TARGETS];
 
 /// One workgroup adds them all.
 const MAX_SCORES: usize = LOOP_LIMIT * WG as usize;
@@ -75,4 +81,41 @@ pub fn double_hinge(
         Ok(vec![Some(grad_a)])
     });
     Ok(loss)
+}
+
+/// Whether each position is normal, and what it weighs in [`double_hinge`], f32 `[N * H * W]` each, from the
+/// share of it that is damaged, `cover: [N, H, W]`.
+///
+/// Normal are positions of a share below `sound`, anomalous those of at least `damaged`; each side weighs one
+/// half together. Those between, and those of images where `known: [N]` is 0, weigh nothing.
+///
+/// # Errors
+/// Other shapes, more than about 1.9 million positions, shares out of order.
+pub fn position_targets(
+    tape: &mut Tape,
+    cover: Value,
+    known: Value,
+    [sound, damaged]: [f32; 2],
+) -> Result<(Value, Value)> {
+    let (of_cover, of_known) = (tape.shape(cover), tape.shape(known));
+    let wrong = |why: &str| {
+        let values = format!("cover {of_cover:?}, known {of_known:?}, {sound} to {damaged}");
+        Err(Error::shape("position_targets", format!("{values}: {why}")))
+    };
+    let (&[images, height, width], true) = (of_cover, of_known == &of_cover[..1]) else {
+        return wrong("expected [N, H, W] and [N]");
+    };
+    if !(0.0 < sound && sound <= damaged && damaged <= 1.0) {
+        return wrong("expected shares above 0, in order, up to 1");
+    }
+    let len = images * height * width;
+    if 2 * len > MAX_SCORES {
+        return wrong("too many positions for one workgroup");
+    }
+    let normal = tape.temporary("position_targets.normal", &[len], Element::F32)?;
+    let weights = tape.temporary("position_targets.weights", &[len], Element::F32)?;
+    let params = Targets { len: len as u32, per: (height * width) as u32, sound, damaged };
+    let launch = Dispatch::new(Kernel::new(&TARGETS), &params, 1);
+    tape.dispatch(launch.read(cover).read(known).write(normal).write(weights));
+    Ok((normal, weights))
 }

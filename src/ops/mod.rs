@@ -20,6 +20,7 @@ pub mod optimizer;
 pub mod pool;
 pub mod reduce;
 pub mod resize;
+pub mod rotation;
 pub mod select;
 pub mod softmax;
 pub mod variance;
@@ -101,6 +102,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         pool::SHADERS,
         reduce::SHADERS,
         resize::SHADERS,
+        rotation::SHADERS,
         select::SHADERS,
         softmax::SHADERS,
         variance::SHADERS,

@@ -1,0 +1,199 @@
+//! Which images of a batch are anomalous, and the making of those that are made (y = 0 without a label).
+
+use super::config::Pseudo;
+use super::feed::Batch;
+use super::model::Model;
+use crate::autograd::{Tape, Value};
+use crate::gpu::Gpu;
+use crate::ops::augment::Images;
+use crate::ops::damage::DamageOptions;
+use crate::ops::{augment, damage, hinge, rotation};
+use crate::tensor::{Element, VarId};
+use crate::{Error, Result};
+
+/// Positions of which a smaller share is damaged count as normal.
+const SOUND: f32 = 0.02;
+/// Positions of which at least this share is damaged count as anomalous; those between do not count.
+const DAMAGED: f32 = 0.15;
+
+/// The images of a step and what each stands for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Composition {
+    /// Which image of the set.
+    pub indices: Vec<u32>,
+    /// Whether it is a normal one as it is stored.
+    pub normal: Vec<bool>,
+    /// Whether an anomaly is made of it.
+    pub made: Vec<bool>,
+}
+
+impl Composition {
+    /// All normal.
+    pub(super) fn normal(indices: Vec<u32>) -> Self {
+        let n = indices.len();
+        Self { indices, normal: vec![true; n], made: vec![false; n] }
+    }
+
+    /// Normal images that stay normal.
+    pub(super) fn normals(&self) -> usize {
+        self.normal.iter().zip(&self.made).filter(|(normal, made)| **normal && !**made).count()
+    }
+}
+
+/// The labels of a step's batch on the GPU.
+pub(super) struct Labels {
+    views: usize,
+    /// f32 `[B]`: 1 for normal images that stay so, 0 for anomalies.
+    normal: VarId,
+    /// f32 `[B]`: 1 where an anomaly is made.
+    made: VarId,
+    /// f32 `[V * B]`: as `normal`.
+    normal_views: VarId,
+    /// f32 `[V * B]`: so that normal images together weigh as much as anomalies.
+    weights: VarId,
+    /// f32 `[V * B]`: 1 where it is known which positions are anomalous.
+    known: VarId,
+    /// u32 `[B]`: 0, 1, 2, ...
+    every: VarId,
+}
+
+/// The labels of a step on its tape.
+pub(super) struct OnTape {
+    /// f32 `[B]`: 1 normal, 0 anomaly.
+    pub normal: Value,
+    /// f32 `[V * B]`: the same per view.
+    pub normal_views: Value,
+    /// f32 `[V * B]`: weights of the images' hinge.
+    pub weights: Value,
+    known: Value,
+    made: Value,
+    every: Value,
+    /// Damage `[B, H, W]` and the views' draws, once both are recorded.
+    masks: Option<(Value, Value)>,
+}
+
+impl Labels {
+    /// Declares the variables under names that start with `prefix`, for batches in `views` views.
+    ///
+    /// # Errors
+    /// Names that exist.
+    pub(super) fn declare(
+        model: &mut Model,
+        prefix: &str,
+        batch: usize,
+        views: usize,
+    ) -> Result<Self> {
+        let slab = model.store.slab(&format!("{prefix} labels"));
+        let mut declare = |what: &str, len: usize, element| {
+            model.store.declare(slab, &format!("{prefix}.{what}"), &[len], element, false)
+        };
+        Ok(Self {
+            views,
+            normal: declare("normal", batch, Element::F32)?,
+            made: declare("made", batch, Element::F32)?,
+            normal_views: declare("normal_views", views * batch, Element::F32)?,
+            weights: declare("weights", views * batch, Element::F32)?,
+            known: declare("known", views * batch, Element::F32)?,
+            every: declare("every", batch, Element::U32)?,
+        })
+    }
+
+    /// Writes the labels of the next step.
+    ///
+    /// # Errors
+    /// A fault of the GPU.
+    pub(super) fn upload(&self, gpu: &Gpu, model: &Model, batch: &Composition) -> Result<()> {
+        let n = batch.indices.len();
+        let stays: Vec<bool> = batch.normal.iter().zip(&batch.made).map(|(n, m)| *n && !*m).collect();
+        let (sound, anomalous) = (batch.normals(), n - batch.normals());
+        let flags = |list: &[bool]| -> Vec<f32> { list.iter().map(|b| f32::from(*b)).collect() };
+        let weights: Vec<f32> = stays
+            .iter()
+            .map(|stays| 0.5 / (self.views * if *stays { sound } else { anomalous }) as f32)
+            .collect();
+        // Where the defects of labelled images are is not known.
+        let known: Vec<f32> = flags(&batch.normal);
+        let (normal, made) = (flags(&stays), flags(&batch.made));
+        let store = &model.store;
+        store.upload(gpu, self.normal, &normal)?;
+        store.upload(gpu, self.made, &made)?;
+        store.upload(gpu, self.normal_views, &normal.repeat(self.views))?;
+        store.upload(gpu, self.weights, &weights.repeat(self.views))?;
+        store.upload(gpu, self.known, &known.repeat(self.views))?;
+        store.upload(gpu, self.every, &(0..n as u32).collect::<Vec<_>>())
+    }
+
+    /// Takes the labels onto a tape.
+    pub(super) fn record(&self, tape: &mut Tape, model: &Model) -> OnTape {
+        let mut value = |var| tape.variable(&model.store, var);
+        OnTape {
+            normal: value(self.normal),
+            normal_views: value(self.normal_views),
+            weights: value(self.weights),
+            known: value(self.known),
+            made: value(self.made),
+            every: value(self.every),
+            masks: None,
+        }
+    }
+}
+
+impl OnTape {
+    /// Records the making of anomalies out of the chosen images of `batch`, which stay as they are where
+    /// none is made. Returns the images, the slots of the batch in them, and masks of damage.
+    ///
+    /// # Errors
+    /// Those of the operations.
+    pub(super) fn make(
+        &self,
+        tape: &mut Tape,
+        model: &Model,
+        batch: &Batch,
+        counters: Value,
+    ) -> Result<(Images, Value, Option<Value>)> {
+        let [_, height, width, channels] = batch.images.shape;
+        let of_batch = [tape.len(batch.slots), height, width, channels];
+        match model.config.anomalies.pseudo {
+            Pseudo::None => Ok((batch.images, batch.slots, None)),
+            Pseudo::Rotation => {
+                let turns = rotation::draw(tape, counters, batch.ids, self.made)?;
+                let Images { pixels, shape, .. } = batch.images;
+                let turned = rotation::turn(tape, pixels, shape, batch.slots, turns)?;
+                Ok((model.images(tape, turned, of_batch, None)?, self.every, None))
+            }
+            Pseudo::Damage => {
+                let statistics = match batch.statistics {
+                    Some(measured) => measured,
+                    None => augment::image_statistics(tape, batch.images.pixels, batch.images.shape)?,
+                };
+                let draws = damage::draw(tape, &DamageOptions::ALL, counters, batch.ids)?;
+                let damaged =
+                    damage::damage(tape, &batch.images, statistics, batch.slots, draws, self.made)?;
+                let images = model.images(tape, damaged.pixels, of_batch, None)?;
+                Ok((images, self.every, Some(damaged.mask)))
+            }
+        }
+    }
+
+    /// Remembers where the batch is damaged and how its views were cut.
+    pub(super) fn place(&mut self, masks: Option<Value>, draws: Value) {
+        self.masks = masks.map(|masks| (masks, draws));
+    }
+
+    /// For every position of a map of `grid`, whether it is normal and what it weighs, f32
+    /// `[V * B * H * W]` each.
+    ///
+    /// # Errors
+    /// Those of the operations, or a step without masks.
+    pub(super) fn positions(&self, tape: &mut Tape, grid: [usize; 2]) -> Result<(Value, Value)> {
+        let Some((masks, draws)) = self.masks else {
+            return Err(Error::Usage(
+                "stage2.head: positions can be learned from anomalies.pseudo = \"damage\" alone, \
+                 which says where an image is anomalous; expected \"image\""
+                    .into(),
+            ));
+        };
+        let cover = damage::cover(tape, masks, draws, grid)?;
+        hinge::position_targets(tape, cover, self.known, [SOUND, DAMAGED])
+    }
+}

@@ -1,0 +1,399 @@
+//! The plan of a training step: what is written before it, run, and read back after it.
+
+use super::config::{Config, HeadKind, Stage2Training};
+use super::feed::Feed;
+use super::labels::{Composition, Labels};
+use super::model::Model;
+use super::objective::{self, Terms, Weights};
+use super::revival::Revival;
+use super::start::STATISTICS_MOMENTUM;
+use crate::autograd::{Plan, PlanOptions, Tape, Value};
+use crate::gpu::{Gpu, Profile, Submission};
+use crate::nn::{Group, Health, Mode, Trained, UpdateOptions};
+use crate::ops::{augment, hopfield};
+use crate::tensor::{Element, VarId};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// Steps whose losses are read back together.
+pub(super) const HISTORY: usize = 64;
+
+/// What is trained together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Encoder and memories by contrast.
+    #[default]
+    Stage1,
+    /// Encoder, memories and heads by contrast and hinge.
+    Joint,
+    /// Heads by the hinge.
+    Stage2,
+}
+
+impl Phase {
+    /// The phases of a training, in order.
+    pub(super) fn of(config: &Config) -> &'static [Self] {
+        match (config.stage2.head, config.stage2.training) {
+            (HeadKind::None, _) => &[Self::Stage1],
+            (_, Stage2Training::Joint) => &[Self::Joint],
+            (_, Stage2Training::Frozen) => &[Self::Stage1, Self::Stage2],
+        }
+    }
+
+    fn trained(self) -> Trained {
+        match self {
+            Self::Stage1 => Group::Encoder..=Group::Memory,
+            Self::Joint => Group::Encoder..=Group::Heads,
+            Self::Stage2 => Group::Heads..=Group::Heads,
+        }
+    }
+
+    /// Weight of stage 1's loss.
+    fn contrast(self, config: &Config) -> f64 {
+        match self {
+            Self::Stage1 => 1.0,
+            Self::Joint => config.stage2.contrast_weight,
+            Self::Stage2 => 0.0,
+        }
+    }
+
+    /// Views of each image.
+    fn views(self, config: &Config) -> usize {
+        if self.contrast(config) > 0.0 { 2 } else { 1 }
+    }
+}
+
+/// What the host writes before a step, and what the step counts.
+struct Variables {
+    counters: VarId,
+    lr: VarId,
+    labels: Option<Labels>,
+    /// u32 `[M]` per scale: prototypes that some query recalled first.
+    used: Vec<VarId>,
+    weights: Weights,
+}
+
+/// What a step leaves.
+struct Outputs {
+    terms: Vec<Terms>,
+    revivals: Vec<Revival>,
+    health: Health,
+}
+
+/// A recorded step that waits for its variables' memory.
+pub(super) struct Recorded {
+    tape: Tape,
+    phase: Phase,
+    variables: Variables,
+    outputs: Outputs,
+}
+
+/// A step that can be run.
+pub(super) struct Steps {
+    pub plan: Plan,
+    phase: Phase,
+    variables: Variables,
+    outputs: Outputs,
+}
+
+/// The draws of a step: seed, step number.
+pub(super) fn counters_of(seed: u64, step: u32) -> [u32; 4] {
+    [seed as u32, (seed >> 32) as u32, step, 0]
+}
+
+/// The configuration's augmentation, as the kernels take it.
+pub(super) fn augmentation(config: &Config) -> augment::AugmentOptions {
+    let a = &config.augment;
+    augment::AugmentOptions {
+        crop_min: a.crop_min as f32,
+        crop_max: a.crop_max as f32,
+        flip: a.flip as f32,
+        jitter_p: a.jitter_p as f32,
+        brightness: a.brightness as f32,
+        contrast: a.contrast as f32,
+        saturation: a.saturation as f32,
+        blur_p: a.blur_p as f32,
+        blur_sigma: a.blur_sigma.map(|s| s as f32),
+        noise: a.noise as f32,
+    }
+}
+
+impl Recorded {
+    /// Declares the variables of a step of `phase` on batches of `batch` images and records it.
+    /// `labelled`: whether some images are anomalous.
+    ///
+    /// # Errors
+    /// Those of the operations.
+    pub(super) fn new(
+        gpu: &Gpu,
+        model: &mut Model,
+        feed: &Feed,
+        phase: Phase,
+        batch: usize,
+        labelled: bool,
+    ) -> Result<Self> {
+        let prefix = match phase {
+            Phase::Stage1 | Phase::Joint => "step",
+            Phase::Stage2 => "stage2",
+        };
+        let views = phase.views(&model.config);
+        let slab = model.store.slab(prefix);
+        let mut used = Vec::new();
+        for s in &model.scales {
+            let name = format!("{prefix}.used{}", s.stage);
+            used.push(model.store.declare(slab, &name, &[s.slots], Element::U32, false)?);
+        }
+        let mut declare = |what: &str, len, element| {
+            model.store.declare(slab, &format!("{prefix}.{what}"), &[len], element, false)
+        };
+        let counters = declare("counters", 4, Element::U32)?;
+        let lr = declare("lr", 1, Element::F32)?;
+        let labels = match labelled {
+            true => Some(Labels::declare(model, prefix, batch, views)?),
+            false => None,
+        };
+        let weights = Weights::declare(model, prefix)?;
+        let variables = Variables { counters, lr, labels, used, weights };
+        let mut tape = Tape::new(gpu.report().variant());
+        let outputs = record(&mut tape, model, feed, phase, &variables)?;
+        Ok(Self { tape, phase, variables, outputs })
+    }
+
+    /// Compiles the step and writes what does not change.
+    ///
+    /// # Errors
+    /// Limits that the plan exceeds, or a fault of the GPU.
+    pub(super) fn compile(mut self, gpu: &Gpu, model: &Model) -> Result<Steps> {
+        let health = self.outputs.health;
+        let mut logged = vec![health.non_finite, health.grad_square];
+        logged.extend(self.outputs.terms.iter().flat_map(|t| logged_of(t).into_iter().flatten()));
+        logged.iter().for_each(|v| self.tape.keep(*v));
+        let options = PlanOptions { label: "training".into(), ..Default::default() };
+        let mut plan = Plan::compile(gpu, &self.tape, &model.store, &options)?;
+        logged.iter().try_for_each(|v| plan.history(gpu, *v, HISTORY))?;
+        let Self { phase, variables, outputs, .. } = self;
+        variables.weights.upload(gpu, model, phase.contrast(&model.config))?;
+        Ok(Steps { plan, phase, variables, outputs })
+    }
+}
+
+/// Contrast, variance, sum of entropies, image hinge, position hinge.
+fn logged_of(terms: &Terms) -> [Option<Value>; 5] {
+    let contrast = terms.contrast.as_ref();
+    [
+        contrast.map(|c| c.loss),
+        contrast.map(|c| c.variance),
+        terms.recall.map(|r| r.entropy_sum),
+        terms.image,
+        terms.position,
+    ]
+}
+
+fn record(
+    t: &mut Tape,
+    model: &Model,
+    feed: &Feed,
+    phase: Phase,
+    variables: &Variables,
+) -> Result<Outputs> {
+    let (store, trained) = (&model.store, phase.trained());
+    model.module.freeze(t, &trained);
+    let views = phase.views(&model.config);
+    let source = feed.record(t, model)?;
+    let counters = t.variable(store, variables.counters);
+    let mut labels = variables.labels.as_ref().map(|l| l.record(t, model));
+    let (images, slots, masks) = match &labels {
+        Some(labels) => labels.make(t, model, &source, counters)?,
+        None => (source.images, source.slots, None),
+    };
+    let options = augmentation(&model.config);
+    let draws = augment::draw(t, &options, counters, source.ids, views)?;
+    let x = augment::views(t, &images, slots, draws, &options)?;
+    let mode = if phase == Phase::Stage2 { Mode::Evaluate } else { Mode::Train };
+    let maps = model.maps(t, x, mode)?;
+    let mut terms = if views == 2 {
+        let pairs = objective::draw_pairs(model, t, &maps, counters, draws)?;
+        objective::contrast(model, t, &maps, &pairs, labels.as_ref().map(|l| l.normal))?
+    } else {
+        model.scales.iter().map(|_| Terms::default()).collect()
+    };
+    if phase != Phase::Stage1 {
+        let labels = labels
+            .as_mut()
+            .ok_or_else(|| Error::Internal("heads without anomalies to learn from".into()))?;
+        labels.place(masks, draws);
+        let frozen = phase == Phase::Stage2;
+        objective::hinge(model, t, &maps, labels, frozen, &mut terms)?;
+    }
+    let seeds = variables.weights.seeds(t, store, &terms);
+    let grads = t.backward(&seeds)?;
+    model.module.place_gradients(t, store, &grads, &trained)?;
+    let train = &model.config.train;
+    let update = UpdateOptions {
+        momentum: train.momentum as f32,
+        weight_decay: train.weight_decay as f32,
+        memory_lr_scale: train.memory_lr_scale as f32,
+        statistics_momentum: STATISTICS_MOMENTUM,
+    };
+    let rate = t.variable(store, variables.lr);
+    let health = model.module.update(t, store, &update, rate, &trained)?;
+    for (term, var) in terms.iter().zip(&variables.used) {
+        if let Some(recall) = &term.recall {
+            let flags = t.variable(store, *var);
+            hopfield::mark_used(t, recall.slot, flags)?;
+        }
+        if let Some(contrast) = &term.contrast {
+            t.keep(contrast.spread);
+        }
+    }
+    let revivals = Revival::record(&model.config, t, &terms)?;
+    Ok(Outputs { terms, revivals, health })
+}
+
+/// Sums over some steps.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sums {
+    /// As [`logged_of`].
+    scales: Vec<[f64; 5]>,
+    /// Normal images seen, of all.
+    normals: usize,
+    images: usize,
+    steps: usize,
+    pub grad_norm: f64,
+    pub non_finite: usize,
+}
+
+/// Means of one scale over some steps.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Means {
+    /// L_CM and L_V.
+    pub contrast: Option<[f64; 2]>,
+    /// Of the retrieval weights.
+    pub entropy: Option<f64>,
+    /// Hinges of image and position head.
+    pub hinges: [Option<f64>; 2],
+}
+
+impl Steps {
+    /// What is trained together.
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Weight of stage 1's loss.
+    pub(super) fn contrast_weight(&self, model: &Model) -> f64 {
+        self.phase.contrast(&model.config)
+    }
+
+    /// The terms of each scale.
+    pub(super) fn terms(&self) -> &[Terms] {
+        &self.outputs.terms
+    }
+
+    /// For each scale what revives its prototypes, none unless the configuration asks for it.
+    pub(super) fn revivals(&self) -> impl Iterator<Item = (&Revival, VarId)> {
+        self.outputs.revivals.iter().zip(self.variables.used.iter().copied())
+    }
+
+    /// u32 `[M]` per scale: prototypes that some query recalled first since [`Self::forget_use`].
+    pub(super) fn used(&self) -> &[VarId] {
+        &self.variables.used
+    }
+
+    /// From now on no prototype counts as used.
+    ///
+    /// # Errors
+    /// A fault of the GPU.
+    pub(super) fn forget_use(&self, gpu: &Gpu, model: &Model) -> Result<()> {
+        let of_scales = self.variables.used.iter().zip(&model.scales);
+        of_scales
+            .into_iter()
+            .try_for_each(|(var, s)| model.store.upload(gpu, *var, &vec![0_u32; s.slots]))
+    }
+
+    /// Runs a step on `batch`. Without a profile it is left to run, and what can be waited for is
+    /// returned.
+    ///
+    /// # Errors
+    /// A fault of the GPU.
+    pub(super) fn run(
+        &self,
+        gpu: &Gpu,
+        model: &Model,
+        feed: &Feed,
+        batch: &Composition,
+        counters: [u32; 4],
+        lr: f64,
+        profile: Option<&mut Profile>,
+    ) -> Result<Option<Submission>> {
+        feed.choose(gpu, model, &batch.indices)?;
+        if let Some(labels) = &self.variables.labels {
+            labels.upload(gpu, model, batch)?;
+        }
+        model.store.upload(gpu, self.variables.counters, &counters)?;
+        model.store.upload(gpu, self.variables.lr, &[lr as f32])?;
+        match profile {
+            Some(profile) => self.plan.profile_step(gpu, profile).map(|()| None),
+            None => self.plan.run(gpu).map(Some),
+        }
+    }
+
+    /// Adds what the steps since the last call logged, those of `batches`.
+    ///
+    /// # Errors
+    /// A fault of the GPU.
+    pub(super) fn read_into(
+        &self,
+        gpu: &Gpu,
+        batches: &[Composition],
+        sums: &mut Sums,
+    ) -> Result<()> {
+        let read = |v: Value| -> Result<Vec<f64>> {
+            let steps = self.plan.read_history::<f32>(gpu, v)?;
+            Ok(steps.iter().map(|step| f64::from(step[0])).collect())
+        };
+        sums.scales.resize(self.outputs.terms.len(), [0.0; 5]);
+        for (scale, terms) in sums.scales.iter_mut().zip(&self.outputs.terms) {
+            for (sum, value) in scale.iter_mut().zip(logged_of(terms)) {
+                if let Some(value) = value {
+                    // A skipped step may have lost its losses to infinity; it is counted below.
+                    *sum += read(value)?.iter().filter(|v| v.is_finite()).sum::<f64>();
+                }
+            }
+        }
+        let health = &self.outputs.health;
+        let squares = read(health.grad_square)?;
+        sums.grad_norm += squares.iter().filter(|v| v.is_finite()).map(|v| v.sqrt()).sum::<f64>();
+        let counts = self.plan.read_history::<u32>(gpu, health.non_finite)?;
+        sums.non_finite += counts.iter().filter(|step| step[0] != 0).count();
+        sums.steps += batches.len();
+        sums.normals += batches.iter().map(Composition::normals).sum::<usize>();
+        sums.images += batches.iter().map(|b| b.indices.len()).sum::<usize>();
+        Ok(())
+    }
+}
+
+impl Sums {
+    /// Steps added up.
+    pub(super) fn steps(&self) -> f64 {
+        self.steps.max(1) as f64
+    }
+
+    /// Images added up.
+    pub(super) fn images(&self) -> usize {
+        self.images
+    }
+
+    /// Means of scale `index`, which `terms` describe.
+    pub(super) fn means(&self, index: usize, terms: &Terms) -> Means {
+        let [contrast, variance, entropy, image, position] =
+            self.scales[index].map(|sum| sum / self.steps());
+        let normal = self.normals.max(1) as f64 / self.images.max(1) as f64;
+        Means {
+            contrast: terms.contrast.as_ref().map(|_| [contrast, variance]),
+            entropy: terms.recall.map(|r| entropy / (r.queries as f64 * normal)),
+            hinges: [terms.image.map(|_| image), terms.position.map(|_| position)],
+        }
+    }
+}
