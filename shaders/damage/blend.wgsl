@@ -39,7 +39,8 @@ fn source(image: u32, slot: u32, at: u32, channel: u32) -> f32 {
     }
     let sides = vec2<u32>(p.width, p.height);
     let offset = vec2<u32>(content.xy * vec2<f32>(sides));
-    let place = (vec2<u32>(at % p.width, at / p.width) + offset) % sides;
+    let row = at / p.width;
+    let place = (vec2<u32>(at - row * p.width, row) + offset) % sides;
     let value = stored((origin * p.height + place.y) * p.width + place.x, channel);
     let mean = statistics[origin * 2u];
     let shift = 5.0 * statistics[slot * 2u + 1u] * draws[image * 4u + 3u].x;
@@ -58,14 +59,15 @@ fn blend(
         var four = vec4<f32>(0.0);
         for (var k = 0u; k < 4u; k++) {
             let pixel = (word * 4u + k) / CHANNELS;
-            let channel = (word * 4u + k) % CHANNELS;
+            let channel = word * 4u + k - pixel * CHANNELS;
             let image = pixel / area;
+            let at = pixel - image * area;
             if (image < p.batch) {
                 let slot = slots[image];
                 let alpha = alpha_of[pixel];
-                four[k] = stored(slot * area + pixel % area, channel);
+                four[k] = stored(slot * area + at, channel);
                 if (alpha > 0.0) {
-                    let content = source(image, slot, pixel % area, channel);
+                    let content = source(image, slot, at, channel);
                     four[k] = four[k] * (1.0 - alpha) + content * alpha;
                 }
             }

@@ -65,6 +65,7 @@ fn field(
     let area = p.height * p.width;
     if (i < p.batch * area) {
         let image = i / area;
+        let at = i - image * area;
         var value = 0.0;
         if (chosen[image] > 0.5) {
             let about = draws[image * 4u];
@@ -72,7 +73,8 @@ fn field(
             let kind = u32(about.x);
             let sides = vec2<f32>(f32(p.width), f32(p.height));
             let unit = 0.5 * sqrt(sides.x * sides.y); // pixels
-            let pixel = vec2<f32>(f32(i % p.width), f32(i % area / p.width));
+            let row = at / p.width;
+            let pixel = vec2<f32>(f32(at - row * p.width), f32(row));
             let centre = (0.5 * about.zw + 0.5) * sides;
             let d = (pixel + 0.5 - centre) / unit;
             if (kind == BLOB) {

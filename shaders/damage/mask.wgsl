@@ -38,8 +38,8 @@ fn mask(
         if (u32(about.x) == SPOT) {
             alpha = field[i];
         } else if (about.y > 0.5) {
-            let x = i % p.width;
-            let y = i % area / p.width;
+            let y = (i - image * area) / p.width;
+            let x = i - image * area - y * p.width;
             let left = max(x, 1u) - 1u;
             let right = min(x + 1u, p.width - 1u);
             var sum = 0.0;

@@ -15,8 +15,10 @@ struct Params {
     batch: u32,
     height: u32,
     width: u32,
-    rows: u32,    // of samples, at most height
-    columns: u32, // at most width
+    rows: u32,      // of samples, at most height
+    columns: u32,   // at most width
+    spacing_y: f32, // height / rows
+    spacing_x: f32, // width / columns
 }
 
 @group(0) @binding(0) var<storage, read> draws: array<vec4<f32>>;
@@ -25,11 +27,14 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> thresholds: array<f32>;
 @group(0) @binding(4) var<uniform> p: Params;
 
-fn sampled(image: u32, sample: u32) -> f32 {
-    // The middle of each of `columns` equal parts. Sides are at most 65,536: no product overflows.
-    let x = (sample % p.columns * 2u + 1u) * p.width / (p.columns * 2u);
-    let y = (sample / p.columns * 2u + 1u) * p.height / (p.rows * 2u);
-    return field[(image * p.height + y) * p.width + x];
+// The pixel in the middle of part `i`. Exact: the spacing is 1 or a whole number of sixteenths.
+fn middle(i: u32, spacing: f32) -> u32 {
+    return u32((f32(i) + 0.5) * spacing);
+}
+
+// Where row `row` of the samples starts in the field.
+fn line(image: u32, row: u32) -> u32 {
+    return (image * p.height + middle(row, p.spacing_y)) * p.width;
 }
 
 @compute @workgroup_size(WG)
@@ -47,12 +52,19 @@ fn threshold(
         if (chosen[image] > 0.5 && kind == BLOB) {
             let share = draws[image * 4u + 1u].y;
             let wanted = clamp(u32(share * f32(count) + 0.5), 1u, count);
-            let value = sampled(image, sample);
+            let own_row = sample / p.columns;
+            let own_column = middle(sample - own_row * p.columns, p.spacing_x);
+            let value = field[line(image, own_row) + own_column];
             var rank = 1u;
-            for (var k = 0u; k < count; k++) {
-                let other = sampled(image, k);
-                // Equal values rank in their order.
-                rank += select(0u, 1u, other > value || (other == value && k < sample));
+            var k = 0u;
+            for (var row = 0u; row < p.rows; row++) {
+                let first = line(image, row);
+                for (var column = 0u; column < p.columns; column++) {
+                    let other = field[first + middle(column, p.spacing_x)];
+                    // Equal values rank in their order.
+                    rank += select(0u, 1u, other > value || (other == value && k < sample));
+                    k++;
+                }
             }
             if (rank == wanted) {
                 thresholds[image] = value;

@@ -32,7 +32,9 @@ params! {
 }
 params! {
     /// Params of `threshold`.
-    pub struct ThresholdParams { batch: u32, height: u32, width: u32, rows: u32, columns: u32 }
+    pub struct ThresholdParams {
+        batch: u32, height: u32, width: u32, rows: u32, columns: u32, spacing_y: f32, spacing_x: f32,
+    }
 }
 params! {
     /// Params of `blend`.
@@ -207,6 +209,8 @@ pub fn damage(
         width: width_u32,
         rows: rows as u32,
         columns: columns as u32,
+        spacing_y: height as f32 / rows as f32,
+        spacing_x: width as f32 / columns as f32,
     };
     let groups = groups_for(batch * rows * columns);
     let launch = Dispatch::new(Kernel::new(&THRESHOLD), &params, groups);
