@@ -395,8 +395,8 @@ fn only_damaged_pixels_and_the_soft_rim_differ() {
         for y in 0..height {
             for x in 0..width {
                 let near = (y.saturating_sub(reach)..(y + reach + 1).min(height)).any(|y| {
-                    let columns = x.saturating_sub(reach)..(x + reach + 1).min(width);
-                    columns.clone().any(|x| mask[y * width + x] == 1.0)
+                    let mut columns = x.saturating_sub(reach)..(x + reach + 1).min(width);
+                    columns.any(|x| mask[y * width + x] == 1.0)
                 });
                 let at = (y * width + x) * 3;
                 let got = &made.bytes[entry * height * width * 3..][at..at + 3];

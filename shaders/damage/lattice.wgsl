@@ -1,5 +1,5 @@
-// Standard normals on the nodes of every blob's lattice, rows of up to 12 nodes one after another; other
-// kinds get some too, which nothing reads.
+// Standard normals for the nodes of every blob's lattice, row after row. A lattice of fewer than 12 by 12
+// nodes takes the first of them; other kinds read none.
 // draws: [B, 16], see draw.wgsl; nodes: [B, 144].
 // One invocation per four nodes. Reference and tests: kernels-tests/damage.rs.
 #import grid

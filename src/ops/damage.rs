@@ -5,10 +5,11 @@
 //! smooth noise is high.
 //!
 //! ```text
-//! counters, ids -> draw -> draws [B, 16] -> lattice -> field -> threshold -> mask -> mask [B, H, W]
-//!                                                                             +-> alpha -+
-//! bytes [N, H, W, C], slots, statistics ------------------------------------------------+-> blend
-//! mask, draws of views -> cover_rows -> cover [V*B, GH, GW]      bytes [B, H, W, C] <-----+
+//! counters, ids -> draw -> draws [B, 16] -> lattice -> field -> threshold -> mask -+-> mask [B, H, W]
+//!                                                                                  +-> alpha -+
+//! bytes [N, H, W, C], slots, statistics ---------------------------------------------> blend <-+
+//!                                                                                        +-> bytes [B, H, W, C]
+//! mask, draws of views -> cover_rows -> cover -> shares [V*B, GH, GW]
 //! ```
 //! Nothing has a gradient. Bytes lie four to a `u32` word, the lowest first.
 
