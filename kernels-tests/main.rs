@@ -16,6 +16,7 @@ mod batch_norm;
 mod contracts;
 mod conv2d;
 mod cosine;
+mod damage;
 mod deviation;
 mod faults;
 mod finite;

@@ -7,6 +7,7 @@ pub mod augment;
 pub mod batch_norm;
 pub mod conv2d;
 pub mod cosine;
+pub mod damage;
 pub mod deviation;
 pub mod finite;
 pub mod gather;

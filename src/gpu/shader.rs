@@ -121,6 +121,8 @@ const SHARED: &[(&str, &str)] = shared![
     "conv2d/weight_gemm",
     "cosine/backward_params",
     "cosine/tile",
+    "damage/kinds",
+    "damage/overlap",
     "hinge/excess",
     "hopfield/backward_params",
     "hopfield/forward_params",

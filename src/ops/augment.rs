@@ -159,7 +159,7 @@ pub struct Images {
 }
 
 impl Images {
-    fn check(&self, tape: &Tape, op: &str, slots: Value) -> Result<()> {
+    pub(super) fn check(&self, tape: &Tape, op: &str, slots: Value) -> Result<()> {
         let [images, height, width, _] = self.shape;
         check_pixels(tape, op, self.pixels, self.shape)?;
         let wrong = |message: String| Err(Error::shape(op, message));

@@ -7,6 +7,7 @@ pub mod augment;
 pub mod batch_norm;
 pub mod conv2d;
 pub mod cosine;
+pub mod damage;
 pub mod deviation;
 pub mod finite;
 pub mod gather;
@@ -89,6 +90,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         batch_norm::SHADERS,
         &conv2d::shaders(),
         cosine::SHADERS,
+        damage::SHADERS,
         deviation::SHADERS,
         finite::SHADERS,
         gather::SHADERS,
@@ -118,6 +120,7 @@ fn restated() -> Vec<Restated> {
     let by_family = [
         augment::RESTATED, //
         conv2d::RESTATED,
+        damage::RESTATED,
         hopfield::RESTATED,
         nt_xent::RESTATED,
         reduce::RESTATED,
