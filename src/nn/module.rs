@@ -277,10 +277,11 @@ impl Module {
         self.initial.iter().try_for_each(|(var, values)| store.upload(gpu, *var, values))
     }
 
-    /// Lets every gradient of the groups `trained` live in its place of the flat slab.
+    /// Lets every gradient of the groups `trained` live in its place of the flat slab. A group of which the
+    /// loss reaches no parameter keeps gradients of 0, and so its values.
     ///
     /// # Errors
-    /// A parameter that the loss does not depend on.
+    /// A group that the loss reaches in part.
     pub fn place_gradients(
         &self,
         tape: &mut Tape,
@@ -288,11 +289,17 @@ impl Module {
         grads: &Gradients,
         trained: &Trained,
     ) -> Result<()> {
-        for p in self.parameters.iter().filter(|p| trained.contains(&p.group)) {
-            let grad = grads.get(p.value).ok_or_else(|| {
-                Error::Internal(format!("the loss does not depend on parameter {}", p.name))
-            })?;
-            tape.place(grad, store, p.grad)?;
+        for group in Group::ALL.into_iter().filter(|group| trained.contains(group)) {
+            let of_group = || self.parameters.iter().filter(|p| p.group == group);
+            if of_group().all(|p| grads.get(p.value).is_none()) {
+                continue;
+            }
+            for p in of_group() {
+                let grad = grads.get(p.value).ok_or_else(|| {
+                    Error::Internal(format!("the loss does not depend on parameter {}", p.name))
+                })?;
+                tape.place(grad, store, p.grad)?;
+            }
         }
         Ok(())
     }

@@ -210,7 +210,7 @@ impl Images {
     }
 }
 
-fn check_pixels(tape: &Tape, op: &str, pixels: Value, shape: [usize; 4]) -> Result<()> {
+pub(super) fn check_pixels(tape: &Tape, op: &str, pixels: Value, shape: [usize; 4]) -> Result<()> {
     let bytes = shape.iter().try_fold(1usize, |product, n| product.checked_mul(*n));
     // Byte offsets are u32.
     let fits = bytes
