@@ -377,6 +377,16 @@ fn blobs_cover_what_was_drawn() {
     }
 }
 
+/// From a centre so far away every pixel's value rounds to the same.
+#[test]
+fn equal_values_rank_in_their_order() {
+    let Some(gpu) = gpu(false) else { return };
+    let far = |share: f32| row(&[(0, 2.0), (2, 1e8), (4, 5.0), (5, share)]);
+    let draws = [0.0, 0.1, 0.5, 1.0].map(far).concat();
+    let made = Case::new([2, 18, 20, 1], draws).made(gpu).unwrap();
+    assert!(made.mask.iter().all(|m| *m == 1.0));
+}
+
 #[test]
 fn only_damaged_pixels_and_the_soft_rim_differ() {
     let Some(gpu) = gpu(false) else { return };
