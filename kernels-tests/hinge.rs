@@ -140,8 +140,10 @@ fn positions_are_told_by_their_damage() {
                 })
                 .collect();
             let known: Vec<f32> = (0..images).map(|i| f32::from(i % 3 != 2)).collect();
-            let inputs =
-                [Input::Constant(&[images, side, side], &cover), Input::Constant(&[images], &known)];
+            let inputs = [
+                Input::Constant(&[images, side, side], &cover),
+                Input::Constant(&[images], &known),
+            ];
             let outcome = run_case(gpu, Variant::Simple, &inputs, &[&[], &[]], |t, v| {
                 let (normal, weights) = position_targets(t, v[0], v[1], [0.02, 0.15])?;
                 Ok(vec![normal, weights])

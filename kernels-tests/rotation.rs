@@ -36,8 +36,7 @@ fn images_turn_to_the_byte() {
                 let out = run_case(gpu, variant, &inputs, &[&[]], |t, v| {
                     Ok(vec![turn(t, v[0], shape, v[1], v[2])?])
                 });
-                let got: Vec<u32> =
-                    out.unwrap().outputs[0].iter().map(|v| v.to_bits()).collect();
+                let got: Vec<u32> = out.unwrap().outputs[0].iter().map(|v| v.to_bits()).collect();
                 assert_eq!(got, words(&want), "side {side}, {channels} channels");
             }
         }

@@ -542,7 +542,9 @@ impl Config {
         self.anomalies.check(self.image.size, &mut check);
         self.stage2.check(self.memory.scales.len(), &mut check);
         let joint = self.stage2.training == Stage2Training::Joint;
-        let placed = !joint || self.stage2.head == HeadKind::Image || self.anomalies.pseudo != Pseudo::Rotation;
+        let placed = !joint
+            || self.stage2.head == HeadKind::Image
+            || self.anomalies.pseudo != Pseudo::Rotation;
         check.that(
             placed,
             "stage2.head",

@@ -47,7 +47,13 @@ struct Mlp {
 }
 
 impl Mlp {
-    fn new(b: &mut Builder<'_>, name: &str, inputs: &[&str], dim: usize, hidden: usize) -> Result<Self> {
+    fn new(
+        b: &mut Builder<'_>,
+        name: &str,
+        inputs: &[&str],
+        dim: usize,
+        hidden: usize,
+    ) -> Result<Self> {
         let inputs = inputs
             .iter()
             .map(|input| {
@@ -63,7 +69,10 @@ impl Mlp {
         let mut sum = None;
         for ((norm, inner), x) in self.inputs.iter().zip(inputs) {
             let &[rows, dim] = t.shape(*x) else {
-                return Err(crate::Error::shape("heads", format!("{:?}: expected [R, D]", t.shape(*x))));
+                return Err(crate::Error::shape(
+                    "heads",
+                    format!("{:?}: expected [R, D]", t.shape(*x)),
+                ));
             };
             let x = t.reshape(*x, &[rows, 1, 1, dim])?;
             let x = norm.forward(t, store, x, mode)?;
@@ -106,9 +115,8 @@ impl Heads {
             HeadInput::Both => &["deviation", "features"],
         };
         let (stage, grid) = (config.memory.scales[index], c.grid[index]);
-        let mut mlp = |what: &str, dim| {
-            Mlp::new(b, &format!("heads{stage}.{what}"), inputs, dim, c.hidden)
-        };
+        let mut mlp =
+            |what: &str, dim| Mlp::new(b, &format!("heads{stage}.{what}"), inputs, dim, c.hidden);
         let image = image.then(|| mlp("image", grid * grid * dim)).transpose()?;
         let position = position.then(|| mlp("position", dim)).transpose()?;
         Ok(Some(Self { image, position, grid, input: c.input }))

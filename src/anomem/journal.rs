@@ -237,7 +237,10 @@ mod tests {
     fn lines_say_only_what_took_part() {
         let mut record = scale(4.0, 0.3, 0.2);
         let text = serde_json::to_string(&record).unwrap();
-        assert!(text.contains("\"contrast\":4.0,\"chance\":6.24") && !text.contains("hinge"), "{text}");
+        assert!(
+            text.contains("\"contrast\":4.0,\"chance\":6.24") && !text.contains("hinge"),
+            "{text}"
+        );
         assert_eq!(serde_json::from_str::<ScaleRecord>(&text).unwrap(), record);
         (record.contrast, record.memory, record.image_hinge) = (None, None, Some(0.5));
         let text = serde_json::to_string(&record).unwrap();

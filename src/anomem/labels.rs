@@ -43,6 +43,7 @@ impl Composition {
 /// The labels of a step's batch on the GPU.
 pub(super) struct Labels {
     views: usize,
+    pseudo: Pseudo,
     /// f32 `[B]`: 1 for normal images that stay so, 0 for anomalies.
     normal: VarId,
     /// f32 `[B]`: 1 where an anomaly is made.
@@ -65,6 +66,7 @@ pub(super) struct OnTape {
     pub normal_views: Value,
     /// f32 `[V * B]`: weights of the images' hinge.
     pub weights: Value,
+    pseudo: Pseudo,
     known: Value,
     made: Value,
     every: Value,
@@ -73,7 +75,8 @@ pub(super) struct OnTape {
 }
 
 impl Labels {
-    /// Declares the variables under names that start with `prefix`, for batches in `views` views.
+    /// Declares the variables under names that start with `prefix`, for batches in `views` views;
+    /// anomalies are made as `pseudo` says.
     ///
     /// # Errors
     /// Names that exist.
@@ -82,6 +85,7 @@ impl Labels {
         prefix: &str,
         batch: usize,
         views: usize,
+        pseudo: Pseudo,
     ) -> Result<Self> {
         let slab = model.store.slab(&format!("{prefix} labels"));
         let mut declare = |what: &str, len: usize, element| {
@@ -89,6 +93,7 @@ impl Labels {
         };
         Ok(Self {
             views,
+            pseudo,
             normal: declare("normal", batch, Element::F32)?,
             made: declare("made", batch, Element::F32)?,
             normal_views: declare("normal_views", views * batch, Element::F32)?,
@@ -104,7 +109,8 @@ impl Labels {
     /// A fault of the GPU.
     pub(super) fn upload(&self, gpu: &Gpu, model: &Model, batch: &Composition) -> Result<()> {
         let n = batch.indices.len();
-        let stays: Vec<bool> = batch.normal.iter().zip(&batch.made).map(|(n, m)| *n && !*m).collect();
+        let stays: Vec<bool> =
+            batch.normal.iter().zip(&batch.made).map(|(n, m)| *n && !*m).collect();
         let (sound, anomalous) = (batch.normals(), n - batch.normals());
         let flags = |list: &[bool]| -> Vec<f32> { list.iter().map(|b| f32::from(*b)).collect() };
         let weights: Vec<f32> = stays
@@ -127,6 +133,7 @@ impl Labels {
     pub(super) fn record(&self, tape: &mut Tape, model: &Model) -> OnTape {
         let mut value = |var| tape.variable(&model.store, var);
         OnTape {
+            pseudo: self.pseudo,
             normal: value(self.normal),
             normal_views: value(self.normal_views),
             weights: value(self.weights),
@@ -153,7 +160,7 @@ impl OnTape {
     ) -> Result<(Images, Value, Option<Value>)> {
         let [_, height, width, channels] = batch.images.shape;
         let of_batch = [tape.len(batch.slots), height, width, channels];
-        match model.config.anomalies.pseudo {
+        match self.pseudo {
             Pseudo::None => Ok((batch.images, batch.slots, None)),
             Pseudo::Rotation => {
                 let turns = rotation::draw(tape, counters, batch.ids, self.made)?;
@@ -164,7 +171,9 @@ impl OnTape {
             Pseudo::Damage => {
                 let statistics = match batch.statistics {
                     Some(measured) => measured,
-                    None => augment::image_statistics(tape, batch.images.pixels, batch.images.shape)?,
+                    None => {
+                        augment::image_statistics(tape, batch.images.pixels, batch.images.shape)?
+                    }
                 };
                 let draws = damage::draw(tape, &DamageOptions::ALL, counters, batch.ids)?;
                 let damaged =

@@ -1,12 +1,12 @@
-//! Anomalies made of given images, to measure how well a detector knows them.
+//! Anomalies made of given images, to measure how well a detector knows them; no label is needed for it.
 
+use super::config::Pseudo;
 use super::feed::Feed;
 use super::labels::{Composition, Labels};
 use super::model::Model;
-use super::scorer::Scorer;
 use super::step::counters_of;
 use crate::autograd::{Plan, PlanOptions, Tape};
-use crate::data::{Bytes, Pixels};
+use crate::data::Pixels;
 use crate::gpu::Gpu;
 use crate::report::Evaluator;
 use crate::tensor::Element;
@@ -17,41 +17,33 @@ const BATCH: usize = 64;
 /// The step that the damage's random numbers count from: none of the training.
 const FIRST_STEP: u32 = 3 << 30;
 
-/// AUROC of anomalies made of `pixels`, normal images whose scores are `normal`, against these.
+/// AUROC of images that score `anomalous` against those that score `normal`, 0 to 1.
+///
+/// # Errors
+/// One side is empty, or a score is NaN.
+pub(super) fn auroc(normal: &[f32], anomalous: &[f32]) -> Result<f64> {
+    let mut evaluator = Evaluator::new();
+    normal.iter().try_for_each(|score| evaluator.add(None, *score))?;
+    anomalous.iter().try_for_each(|score| evaluator.add(Some("anomalous"), *score))?;
+    let auroc = evaluator.finish().overall.image_auroc;
+    auroc.ok_or_else(|| Error::Internal("an AUROC of no images".into()))
+}
+
+/// An anomaly of each of `pixels`.
 ///
 /// # Errors
 /// Faults of the GPU.
-pub(super) fn made_auroc(
+pub(super) fn make(
     gpu: &Gpu,
     model: &mut Model,
-    scorer: &Scorer,
     pixels: &Pixels,
-    normal: &[f32],
-) -> Result<f64> {
-    let made = make(gpu, model, pixels)?;
-    let mut evaluator = Evaluator::new();
-    normal.iter().try_for_each(|score| evaluator.add(None, *score))?;
-    for chunk in made.bytes.chunks(scorer.batch() * made.image_len()) {
-        for score in scorer.score(gpu, model, chunk)? {
-            evaluator.add(Some("made"), score.score)?;
-        }
-    }
-    let auroc = evaluator.finish().overall.image_auroc;
-    auroc.ok_or_else(|| Error::Internal("no image to make anomalies of".into()))
-}
-
-/// An anomaly of each of `pixels`, as the configuration makes them.
-fn make(gpu: &Gpu, model: &mut Model, pixels: &Pixels) -> Result<Pixels> {
-    let Pixels { n, height, width, channels, .. } = *pixels;
-    let len = pixels.image_len();
-    let copy = |bytes: &[u8]| -> Result<Pixels> {
-        let mut copied = Bytes::zeroed(bytes.len())?;
-        copied.copy_from_slice(bytes);
-        Ok(Pixels { n: bytes.len() / len, height, width, channels, bytes: copied })
-    };
+    pseudo: Pseudo,
+) -> Result<Pixels> {
+    let (n, len) = (pixels.n, pixels.image_len());
+    let all: Vec<u32> = (0..n as u32).collect();
     let batch = BATCH.min(n);
-    let mut feed = Feed::declare(model, "made", copy(&pixels.bytes)?, batch, gpu)?;
-    let labels = Labels::declare(model, "made", batch, 1)?;
+    let mut feed = Feed::declare(model, "made", pixels.chosen(&all)?, batch, gpu)?;
+    let labels = Labels::declare(model, "made", batch, 1, pseudo)?;
     let slab = model.store.slab("made counters");
     let counters = model.store.declare(slab, "made.counters", &[4], Element::U32, false)?;
     model.store.allocate(gpu)?;
@@ -64,12 +56,11 @@ fn make(gpu: &Gpu, model: &mut Model, pixels: &Pixels) -> Result<Pixels> {
     t.keep(images.pixels);
     let options = PlanOptions { label: "made anomalies".into(), ..Default::default() };
     let plan = Plan::compile(gpu, t, &model.store, &options)?;
-    let mut made = copy(&pixels.bytes)?;
+    let mut made = pixels.chosen(&all)?;
     for (k, place) in made.bytes.chunks_mut(batch * len).enumerate() {
         // The last batch is filled up from the first images.
         let indices: Vec<u32> = (0..batch).map(|i| ((k * batch + i) % n) as u32).collect();
-        let composition =
-            Composition { made: vec![true; batch], ..Composition::normal(indices) };
+        let composition = Composition { made: vec![true; batch], ..Composition::normal(indices) };
         feed.choose(gpu, model, &composition.indices)?;
         labels.upload(gpu, model, &composition)?;
         let seed = model.config.seed;

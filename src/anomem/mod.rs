@@ -10,9 +10,9 @@ mod config;
 mod evaluate;
 mod feed;
 mod heads;
+mod journal;
 mod labels;
 mod made;
-mod journal;
 mod model;
 pub mod objective;
 mod revival;
@@ -20,6 +20,7 @@ mod scorer;
 mod set;
 mod start;
 mod step;
+mod teach;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, Content, Facts, TrainingProgress};
@@ -30,10 +31,11 @@ pub use config::{
     Stem, TrainConfig,
 };
 pub use evaluate::{Judged, NearestPixels, score_samples, test};
-pub use journal::{ContrastRecord, EpochRecord, Journal, MemoryRecord, ScaleRecord};
 pub use heads::Heads;
+pub use journal::{ContrastRecord, EpochRecord, Journal, MemoryRecord, ScaleRecord};
 pub use model::{Calibration, Model, Scale};
 pub use scorer::{Score, Scorer};
 pub use set::TrainingSet;
 pub use step::Phase;
+pub use teach::{Knowledge, Taught, teach, teaching};
 pub use trainer::{Observer, RunFolder, load_model, train};

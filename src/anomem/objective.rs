@@ -104,7 +104,8 @@ impl Weights {
         let mut seeds = Vec::new();
         for (vars, t) in self.0.iter().zip(terms) {
             let contrast = t.contrast.as_ref();
-            let values = [contrast.map(|c| c.loss), contrast.map(|c| c.variance), t.image, t.position];
+            let values =
+                [contrast.map(|c| c.loss), contrast.map(|c| c.variance), t.image, t.position];
             for (value, var) in values.into_iter().zip(vars) {
                 seeds.extend(value.map(|v| (v, tape.variable(store, *var))));
             }
@@ -290,7 +291,8 @@ pub(super) fn hinge(
         let z = model.space(tape, vectors)?;
         let (recall, entropy) = recall(model, tape, scale, z, Some(labels.normal_views))?;
         let seen = Seen { map: *map, z, recalled: recall.retrieved };
-        let HeadScores { image, positions } = heads.record(tape, &model.store, seen, Mode::Train)?;
+        let HeadScores { image, positions } =
+            heads.record(tape, &model.store, seen, Mode::Train)?;
         if let Some(image) = image {
             let (normal, weights) = (labels.normal_views, Some(labels.weights));
             terms.image = Some(hinge::double_hinge(tape, image, normal, eta, weights)?);

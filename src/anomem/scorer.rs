@@ -186,6 +186,18 @@ impl Scorer {
         (0..n).map(one).collect()
     }
 
+    /// The scores alone of any number of images.
+    ///
+    /// # Errors
+    /// A fault of the GPU, or scores that are not finite.
+    pub fn scores(&self, gpu: &Gpu, model: &Model, pixels: &Pixels) -> Result<Vec<f32>> {
+        let mut list = Vec::with_capacity(pixels.n);
+        for chunk in pixels.bytes.chunks(self.batch * self.image_len) {
+            list.extend(self.score(gpu, model, chunk)?.iter().map(|score| score.score));
+        }
+        Ok(list)
+    }
+
     /// Measures each scale on normal images that were not trained on.
     ///
     /// # Errors

@@ -4,8 +4,8 @@
 use super::config::{Config, Pseudo};
 use super::labels::Composition;
 use crate::data::{
-    Bytes, ChannelStats, DEFAULT_MAX_PIXELS, Dataset, LoadOptions, Pixels, Progress, Sample,
-    fingerprint, load, set_is_grey,
+    ChannelStats, DEFAULT_MAX_PIXELS, Dataset, LoadOptions, Pixels, Progress, Sample, fingerprint,
+    load, set_is_grey,
 };
 use crate::{Error, Result};
 use rand::SeedableRng;
@@ -75,7 +75,7 @@ impl TrainingSet {
     pub fn add_anomalies(&mut self, samples: &[Sample], skip_bad: bool) -> Result<Vec<Error>> {
         let (more, skipped) = self.more(samples, skip_bad, "anomalies to learn from")?;
         self.anomalies += more.n;
-        self.pixels = joined(&self.pixels, &more)?;
+        self.pixels = self.pixels.joined(&more)?;
         Ok(skipped)
     }
 
@@ -109,14 +109,6 @@ impl TrainingSet {
             .to_string();
         Ok((loaded.pixels, loaded.skipped))
     }
-}
-
-fn joined(a: &Pixels, b: &Pixels) -> Result<Pixels> {
-    let mut bytes = Bytes::zeroed(a.bytes.len() + b.bytes.len())?;
-    bytes[..a.bytes.len()].copy_from_slice(&a.bytes);
-    bytes[a.bytes.len()..].copy_from_slice(&b.bytes);
-    let Pixels { height, width, channels, .. } = *a;
-    Ok(Pixels { n: a.n + b.n, height, width, channels, bytes })
 }
 
 /// Normal images that scores are measured on after the training.
@@ -155,12 +147,7 @@ impl Split {
         let mut normals = train.to_vec();
         normals.sort_unstable();
         let chosen: Vec<u32> = if held == 0 { all } else { held_out.to_vec() };
-        let mut bytes = Bytes::zeroed(chosen.len() * pixels.image_len())?;
-        for (to, from) in bytes.chunks_mut(pixels.image_len()).zip(&chosen) {
-            to.copy_from_slice(pixels.image(*from as usize));
-        }
-        let Pixels { height, width, channels, .. } = *pixels;
-        let pixels = Pixels { n: chosen.len(), height, width, channels, bytes };
+        let pixels = pixels.chosen(&chosen)?;
         Ok((Self { normals, anomalies }, HeldOut { pixels, unseen: held > 0 }))
     }
 

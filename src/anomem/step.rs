@@ -150,7 +150,10 @@ impl Recorded {
         let counters = declare("counters", 4, Element::U32)?;
         let lr = declare("lr", 1, Element::F32)?;
         let labels = match labelled {
-            true => Some(Labels::declare(model, prefix, batch, views)?),
+            true => {
+                let pseudo = model.config.anomalies.pseudo;
+                Some(Labels::declare(model, prefix, batch, views, pseudo)?)
+            }
             false => None,
         };
         let weights = Weights::declare(model, prefix)?;

@@ -7,12 +7,13 @@ use super::journal::{
     ContrastRecord, EpochRecord, Journal, MemoryRecord, ScaleRecord, position_plateau,
 };
 use super::labels::Composition;
-use super::made::made_auroc;
+use super::made::{auroc, make};
 use super::model::Model;
 use super::scorer::Scorer;
 use super::set::{HeldOut, Recipe, Split, TrainingSet};
 use super::start::Start;
 use super::step::{HISTORY, Phase, Recorded, Steps, Sums, counters_of};
+use crate::autograd::Plan;
 use crate::gpu::{Gpu, Profile, Submission};
 use crate::{Error, Result};
 use std::collections::VecDeque;
@@ -102,7 +103,8 @@ pub fn train(
     let journal = Journal::open(&folder.log(), run.progress.epoch)?;
     if state.is_none() {
         observer.note("settling running statistics, prototypes and inverse temperatures");
-        run.start.run(gpu, &mut run.model, &run.feed, &run.split.normals, run.batch)?;
+        let start = run.start.as_ref().ok_or_else(|| Error::Internal("no start".into()))?;
+        start.run(gpu, &mut run.model, &run.feed, &run.split.normals, run.batch)?;
     }
     run.epochs(gpu, folder, &journal, profile, observer)?;
     if run.stage2.is_some() && !run.progress.stage2 {
@@ -114,13 +116,47 @@ pub fn train(
     Ok(run.model)
 }
 
+/// Trains the heads of `model` alone on `set`, whose labelled anomalies it shall know, into the run folder:
+/// encoder and memories stay as they are. `config` is the model's, with heads and a frozen stage 2.
+///
+/// # Errors
+/// A set without anomalies, settings that do not fit the images or the adapter, faults of the GPU, files
+/// that cannot be written.
+pub(super) fn train_heads(
+    gpu: &Gpu,
+    known: &Checkpoint,
+    config: Config,
+    mut set: TrainingSet,
+    split: Split,
+    held_out: HeldOut,
+    folder: &RunFolder,
+    observer: &mut dyn Observer,
+) -> Result<Model> {
+    std::fs::create_dir_all(&folder.0).map_err(|e| Error::file(&folder.0, e))?;
+    let progress = TrainingProgress {
+        data: std::mem::take(&mut set.fingerprint),
+        data_spec: std::mem::take(&mut set.spec),
+        ..known.facts.progress.clone()
+    };
+    let model = Model::declare(config, known.channel_stats())?;
+    let mut run = Run::assemble(gpu, model, set, split, held_out, &[Phase::Stage2], progress)?;
+    known.restore(gpu, &run.model, Content::Known)?;
+    run.announce(observer);
+    crate::report::write_atomic(folder.config(), run.model.config.to_toml()?.as_bytes())?;
+    let journal = Journal::open(&folder.log(), 0)?;
+    run.train_heads(gpu, &journal, observer)?;
+    run.calibrate(gpu, observer)?;
+    run.save(gpu, folder)?;
+    Ok(run.model)
+}
+
 struct Run {
     model: Model,
     feed: Feed,
-    start: Start,
+    /// What comes before stage 1.
+    start: Option<Start>,
     /// Stage 1, with the heads in joint training.
-    steps: Steps,
-    recipe: Recipe,
+    stage1: Option<(Steps, Recipe)>,
     /// A frozen stage 2, where there is one.
     stage2: Option<(Steps, Recipe)>,
     batch: usize,
@@ -169,52 +205,67 @@ impl Run {
             // Nothing to learn a score from: it is the deviation's norm.
             config.stage2.head = HeadKind::None;
         }
-        let mut model = Model::declare(config, set.stats)?;
-        let batch = model.config.train.batch.min(split.len());
-        let mut feed = Feed::declare(&mut model, "images", set.pixels, batch, gpu)?;
-        let start = Start::declare(&mut model)?;
-        let mut recorded = Vec::new();
-        for phase in Phase::of(&model.config) {
-            let recipe = Recipe::of(&model.config, &split, batch, *phase != Phase::Stage1);
-            let step = Recorded::new(gpu, &mut model, &feed, *phase, batch, labelled)?;
-            recorded.push((step, recipe));
-        }
-        model.allocate(gpu)?;
-        feed.prepare(gpu, &model)?;
-        let mut progress = TrainingProgress {
+        let phases = Phase::of(&config);
+        let model = Model::declare(config, set.stats.clone())?;
+        let progress = TrainingProgress {
             adapter: format!("{} ({})", gpu.report().name, gpu.report().driver),
-            data: set.fingerprint,
-            data_spec: set.spec,
+            data: std::mem::take(&mut set.fingerprint),
+            data_spec: std::mem::take(&mut set.spec),
             ..Default::default()
         };
+        let mut run = Self::assemble(gpu, model, set, split, held_out, phases, progress)?;
         if let Some(state) = state {
             let found = state.config()?;
-            if found != model.config {
+            if found != run.model.config {
                 return Err(Error::Usage(
                     "--resume: the run folder's configuration differs from this one; \
                      give the same settings, or another --out"
                         .into(),
                 ));
             }
-            if state.facts.progress.data != progress.data {
+            if state.facts.progress.data != run.progress.data {
                 return Err(Error::Usage(format!(
                     "--resume: {} holds other images than the run was started with",
-                    progress.data_spec
+                    run.progress.data_spec
                 )));
             }
-            state.restore(gpu, &model, Content::Training)?;
+            state.restore(gpu, &run.model, Content::Training)?;
             let TrainingProgress { epoch, step, stage2, .. } = state.facts.progress;
-            progress = TrainingProgress { epoch, step, stage2, ..progress };
+            run.progress = TrainingProgress { epoch, step, stage2, ..run.progress };
         }
-        let mut phases = recorded.into_iter();
-        let mut compile = || -> Result<Option<(Steps, Recipe)>> {
-            let next = phases.next();
-            next.map(|(step, recipe)| Ok((step.compile(gpu, &model)?, recipe))).transpose()
-        };
-        let (steps, recipe) =
-            compile()?.ok_or_else(|| Error::Internal("a training without phases".into()))?;
-        let stage2 = compile()?;
-        Ok(Self { model, feed, start, steps, recipe, stage2, batch, split, held_out, progress })
+        Ok(run)
+    }
+
+    /// Takes the images to the GPU and compiles a step for each of `phases`.
+    fn assemble(
+        gpu: &Gpu,
+        mut model: Model,
+        set: TrainingSet,
+        split: Split,
+        held_out: HeldOut,
+        phases: &[Phase],
+        progress: TrainingProgress,
+    ) -> Result<Self> {
+        let batch = model.config.train.batch.min(split.len());
+        let labelled = set.anomalies > 0 || model.config.anomalies.pseudo != Pseudo::None;
+        let mut feed = Feed::declare(&mut model, "images", set.pixels, batch, gpu)?;
+        let trains = phases.iter().any(|phase| *phase != Phase::Stage2);
+        let start = trains.then(|| Start::declare(&mut model)).transpose()?;
+        let mut recorded = Vec::new();
+        for phase in phases {
+            let recipe = Recipe::of(&model.config, &split, batch, *phase != Phase::Stage1);
+            let step = Recorded::new(gpu, &mut model, &feed, *phase, batch, labelled)?;
+            recorded.push((step, recipe));
+        }
+        model.allocate(gpu)?;
+        feed.prepare(gpu, &model)?;
+        let (mut stage1, mut stage2) = (None, None);
+        for (step, recipe) in recorded {
+            let steps = step.compile(gpu, &model)?;
+            let place = if steps.phase() == Phase::Stage2 { &mut stage2 } else { &mut stage1 };
+            *place = Some((steps, recipe));
+        }
+        Ok(Self { model, feed, start, stage1, stage2, batch, split, held_out, progress })
     }
 
     fn announce(&self, observer: &mut dyn Observer) {
@@ -241,8 +292,8 @@ impl Run {
             "GPU memory: {:.0} MiB of variables{}, {:.0} MiB of temporaries; {} dispatches per step",
             mib(self.model.store.bytes()),
             if self.feed.is_resident() { " with all images" } else { "; images stream" },
-            mib(self.steps.plan.temporary_bytes()),
-            self.steps.plan.dispatches()
+            mib(self.plans().map(Plan::temporary_bytes).max().unwrap_or(0)),
+            self.plans().map(Plan::dispatches).max().unwrap_or(0)
         ));
         if self.batch < self.model.config.train.batch {
             observer.warn(&format!(
@@ -254,8 +305,8 @@ impl Run {
         }
     }
 
-    fn steps_per_epoch(&self) -> usize {
-        self.recipe.steps(&self.split, self.model.config.train.drop_last)
+    fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.stage1.iter().chain(&self.stage2).map(|(steps, _)| &steps.plan)
     }
 
     fn epochs(
@@ -267,6 +318,8 @@ impl Run {
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let epochs = self.model.config.train.epochs;
+        let Some((_, recipe)) = &self.stage1 else { return Ok(()) };
+        let steps = recipe.steps(&self.split, self.model.config.train.drop_last);
         let (mut saved, mut cost) = (Instant::now(), Duration::ZERO);
         let mut records = Vec::new();
         while self.progress.epoch < epochs {
@@ -284,8 +337,7 @@ impl Run {
                 observer.warn(&format!(
                     "{} of {} steps had gradients that are not finite and were skipped; \
                      a lower train.lr may help",
-                    record.non_finite_steps,
-                    self.steps_per_epoch()
+                    record.non_finite_steps, steps
                 ));
             }
             records.push(record);
@@ -308,29 +360,32 @@ impl Run {
         observer: &mut dyn Observer,
     ) -> Result<EpochRecord> {
         let begin = Instant::now();
+        let Some((steps, recipe)) = &self.stage1 else {
+            return Err(Error::Internal("an epoch of no phase".into()));
+        };
         let (config, seed) = (&self.model.config, self.model.config.seed);
-        let per = self.steps_per_epoch();
+        let drop_last = config.train.drop_last;
+        let per = recipe.steps(&self.split, drop_last);
         let schedule = Schedule {
             peak: config.learning_rate(),
             warmup: (per * config.train.warmup_epochs.min(config.train.epochs / 2)) as u64,
             total: (per * config.train.epochs) as u64,
         };
-        self.steps.forget_use(gpu, &self.model)?;
-        let drop_last = config.train.drop_last;
-        let batches = self.recipe.epoch(&self.split, seed, self.progress.epoch, drop_last);
+        steps.forget_use(gpu, &self.model)?;
+        let batches = recipe.epoch(&self.split, seed, self.progress.epoch, drop_last);
         let first = self.progress.step;
-        let sums = self.run(gpu, &self.steps, &batches, schedule, first, 0, profile, observer)?;
+        let sums = self.run(gpu, steps, &batches, schedule, first, 0, profile, observer)?;
         self.progress.step += batches.len() as u64;
         self.progress.epoch += 1;
         let lr = schedule.rate(self.progress.step - 1);
-        let mut record = self.record_of(gpu, &self.steps, &sums, lr, begin.elapsed())?;
+        let mut record = self.record_of(gpu, steps, &sums, lr, begin.elapsed())?;
         (record.epoch, record.step) = (self.progress.epoch, self.progress.step);
         if self.progress.epoch < self.model.config.train.epochs {
             let seed = seed ^ self.progress.step;
             let of_scales = self.model.scales.iter().zip(&mut record.scales);
-            for ((revival, used), (scale, record)) in self.steps.revivals().zip(of_scales) {
+            for ((revival, used), (scale, record)) in steps.revivals().zip(of_scales) {
                 if let Some(memory) = &mut record.memory {
-                    let plan = &self.steps.plan;
+                    let plan = &steps.plan;
                     memory.revived = revival.run(gpu, &self.model, plan, scale, used, seed)?;
                 }
             }
@@ -444,7 +499,13 @@ impl Run {
             }
             loss += loss_config.scale_weights[i] * of_scale;
             let [image_hinge, position_hinge] = means.hinges;
-            scales.push(ScaleRecord { stage: s.stage, contrast, image_hinge, position_hinge, memory });
+            scales.push(ScaleRecord {
+                stage: s.stage,
+                contrast,
+                image_hinge,
+                position_hinge,
+                memory,
+            });
         }
         let seconds = time.as_secs_f64();
         Ok(EpochRecord {
@@ -469,7 +530,10 @@ impl Run {
         self.model.heat_range = range;
         self.model.made_auroc = match self.model.config.anomalies.pseudo {
             Pseudo::None => None,
-            _ => Some(made_auroc(gpu, &mut self.model, &scorer, &self.held_out.pixels, &scores)?),
+            pseudo => {
+                let made = make(gpu, &mut self.model, &self.held_out.pixels, pseudo)?;
+                Some(auroc(&scores, &scorer.scores(gpu, &self.model, &made)?)?)
+            }
         };
         if let Some(auroc) = self.model.made_auroc {
             observer.note(&format!(

@@ -14,6 +14,7 @@ mod predict;
 mod presets;
 mod progress;
 mod synth;
+mod teach;
 mod test;
 mod train;
 mod ui;
@@ -45,6 +46,7 @@ enum Command {
     Predict(predict::Predict),
     Presets(presets::Presets),
     Synth(synth::Synth),
+    Teach(teach::Teach),
     Test(test::Test),
     Train(train::Train),
 }
@@ -63,6 +65,7 @@ impl Command {
             Self::Predict(command) => return command.run(),
             Self::Presets(command) => command.run(),
             Self::Synth(command) => command.run(),
+            Self::Teach(command) => command.run(),
             Self::Test(command) => command.run(),
             Self::Train(command) => command.run(),
         };

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::bytes::Bytes;
 use super::dataset::Sample;
+use crate::Result;
 
 /// Images of one size in one buffer.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +34,36 @@ impl Pixels {
     /// Bytes of one image.
     pub fn image_len(&self) -> usize {
         self.height * self.width * self.channels
+    }
+
+    /// Copies of the images `indices`, in their order.
+    ///
+    /// # Errors
+    /// No room.
+    ///
+    /// # Panics
+    /// When there is no such image.
+    pub fn chosen(&self, indices: &[u32]) -> Result<Self> {
+        let len = self.image_len();
+        let mut bytes = Bytes::zeroed(indices.len() * len)?;
+        for (to, index) in bytes.chunks_mut(len).zip(indices) {
+            to.copy_from_slice(self.image(*index as usize));
+        }
+        let Self { height, width, channels, .. } = *self;
+        Ok(Self { n: indices.len(), height, width, channels, bytes })
+    }
+
+    /// These images and then those of `more`, which are of the same size.
+    ///
+    /// # Errors
+    /// No room.
+    pub fn joined(&self, more: &Self) -> Result<Self> {
+        let mut bytes = Bytes::zeroed(self.bytes.len() + more.bytes.len())?;
+        let (first, last) = bytes.split_at_mut(self.bytes.len());
+        first.copy_from_slice(&self.bytes);
+        last.copy_from_slice(&more.bytes);
+        let Self { height, width, channels, .. } = *self;
+        Ok(Self { n: self.n + more.n, height, width, channels, bytes })
     }
 
     /// Mean and population standard deviation of each channel, from exact integer sums: the same

@@ -1,7 +1,7 @@
 //! Convolution, batch norm and linear layers.
 
-use super::module::{Builder, Kind, Statistic};
 use super::Mode;
+use super::module::{Builder, Kind, Statistic};
 use crate::Result;
 use crate::autograd::{Tape, Value};
 use crate::ops::{batch_norm, conv2d, matmul};
@@ -111,8 +111,7 @@ impl Linear {
         let weight =
             b.he_normal(&format!("{name}.weight"), &[output, input], Kind::Plain, input)?;
         let zeros = vec![0.0; output];
-        let bias =
-            b.parameter(&format!("{name}.bias"), &[output], Kind::Plain, zeros)?;
+        let bias = b.parameter(&format!("{name}.bias"), &[output], Kind::Plain, zeros)?;
         Ok(Self { weight, bias })
     }
 

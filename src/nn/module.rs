@@ -358,7 +358,8 @@ impl Module {
         non_finite: Value,
         trained: &Trained,
     ) -> Result<()> {
-        for (_, running, batch) in self.running.iter().filter(|(group, ..)| trained.contains(group)) {
+        for (_, running, batch) in self.running.iter().filter(|(group, ..)| trained.contains(group))
+        {
             let (running, batch) = (tape.variable(store, *running), tape.variable(store, *batch));
             optimizer::ema(tape, running, batch, momentum, non_finite)?;
         }

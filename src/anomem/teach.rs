@@ -1,0 +1,119 @@
+//! Teaching a trained detector the anomalies that it missed: stage 2 alone, on a frozen encoder.
+
+use super::checkpoint::{Checkpoint, Content};
+use super::config::{Config, HeadKind, Pseudo, Stage2Training};
+use super::made::{auroc, make};
+use super::model::Model;
+use super::scorer::Scorer;
+use super::set::{Split, TrainingSet, permutation};
+use super::trainer::{Observer, RunFolder, train_heads};
+use crate::data::Pixels;
+use crate::gpu::Gpu;
+use crate::{Error, Result};
+use serde::Serialize;
+
+/// One in so many of the anomalies is not taught, to measure on.
+const KEPT_BACK: usize = 5;
+
+/// How well a detector tells anomalies from normal images, none of which it was taught; AUROC, 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Knowledge {
+    /// Anomalies of the set that was taught, kept back; absent where there were too few.
+    pub taught: Option<f64>,
+    /// Anomalies made of normal images: what it has not been taught.
+    pub made: f64,
+}
+
+/// What teaching changed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Taught {
+    /// Before.
+    pub before: Knowledge,
+    /// After.
+    pub after: Knowledge,
+    /// Images that were taught.
+    pub anomalies: usize,
+    /// Anomalies that were kept back.
+    pub kept_back: usize,
+    /// Normal images kept back.
+    pub normals: usize,
+}
+
+/// The configuration that teaching a model of `config` needs.
+#[must_use]
+pub fn teaching(mut config: Config) -> Config {
+    let scales = config.memory.scales.len();
+    let stage2 = &mut config.stage2;
+    if stage2.head == HeadKind::None {
+        stage2.head = HeadKind::Image;
+    }
+    if stage2.grid.len() != scales {
+        // Early maps are averaged to a small grid, the last to a point.
+        stage2.grid = (1..=scales).map(|scale| if scale == scales { 1 } else { 2 }).collect();
+    }
+    stage2.training = Stage2Training::Frozen;
+    config
+}
+
+/// Teaches the model `known` the last `set.anomalies` images of `set`, whose others are normal, and writes
+/// the taught model into the run folder. `config` is [`teaching`] of the model's.
+///
+/// # Errors
+/// A set without anomalies or without normal images, faults of the GPU, files that cannot be written.
+pub fn teach(
+    gpu: &Gpu,
+    known: &Checkpoint,
+    config: Config,
+    mut set: TrainingSet,
+    folder: &RunFolder,
+    observer: &mut dyn Observer,
+) -> Result<Taught> {
+    if set.anomalies == 0 || set.pixels.n - set.anomalies < 2 {
+        return Err(Error::Usage(format!(
+            "{}: {} normal images and {} anomalies to teach; expected at least 2 and 1",
+            set.spec,
+            set.pixels.n - set.anomalies,
+            set.anomalies
+        )));
+    }
+    let (mut split, held_out) = Split::of(&config, &mut set)?;
+    let order = permutation(config.seed, usize::MAX / 4, &split.anomalies);
+    let (kept, taught) = order.split_at(order.len() / KEPT_BACK);
+    split.anomalies = taught.to_vec();
+    split.anomalies.sort_unstable();
+    let (kept, normals) =
+        (set.pixels.chosen(kept)?, held_out.pixels.chosen(&every(&held_out.pixels))?);
+    let pseudo = match config.anomalies.pseudo {
+        Pseudo::None => Pseudo::Damage,
+        pseudo => pseudo,
+    };
+    let mut old = known.declare()?;
+    old.allocate(gpu)?;
+    known.restore(gpu, &old, Content::Model)?;
+    let made = make(gpu, &mut old, &normals, pseudo)?;
+    let before = knowledge(gpu, &mut old, [&normals, &kept, &made])?;
+    let (anomalies, kept_back) = (split.anomalies.len(), kept.n);
+    let mut new = train_heads(gpu, known, config, set, split, held_out, folder, observer)?;
+    let after = knowledge(gpu, &mut new, [&normals, &kept, &made])?;
+    Ok(Taught { before, after, anomalies, kept_back, normals: normals.n })
+}
+
+/// The numbers of all images.
+fn every(pixels: &Pixels) -> Vec<u32> {
+    (0..pixels.n as u32).collect()
+}
+
+fn knowledge(
+    gpu: &Gpu,
+    model: &mut Model,
+    [normals, kept, made]: [&Pixels; 3],
+) -> Result<Knowledge> {
+    let scorer = Scorer::new(gpu, model, "knowledge")?;
+    let of = |pixels: &Pixels| scorer.scores(gpu, model, pixels);
+    let normal = of(normals)?;
+    let taught = match kept.n {
+        0 => None,
+        _ => Some(auroc(&normal, &of(kept)?)?),
+    };
+    Ok(Knowledge { taught, made: auroc(&normal, &of(made)?)? })
+}

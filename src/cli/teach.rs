@@ -1,0 +1,113 @@
+//! `anomem teach`.
+
+use super::args::data_spec;
+use super::progress::Progress;
+use super::{ClassArgs, Common};
+use crate::anomem::{Checkpoint, Config, RunFolder, Taught, TrainingSet, teach, teaching};
+use crate::data::{DataSpec, Dataset};
+use crate::report::write_atomic;
+use crate::{Error, Result};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Teach a trained model the anomalies that it missed.
+///
+/// Encoder and memories stay as they are; only the heads that score are trained, in a minute or so. One in
+/// five of the anomalies is kept back: on those, and on anomalies made of normal images, the model is
+/// measured before and after.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  anomem teach --model runs/tiles --anomalies missed --out runs/taught"
+)]
+pub(super) struct Teach {
+    /// Model file, or the run folder that holds it.
+    #[arg(long, value_name = "PATH")]
+    model: PathBuf,
+    /// Anomalous images; of any kind, a few are enough.
+    #[arg(long, value_name = "DIR", required = true)]
+    anomalies: Vec<PathBuf>,
+    /// The set whose training images are normal; otherwise the one that the model was trained on, where
+    /// it was.
+    #[arg(long, value_name = "SPEC", value_parser = data_spec())]
+    normals: Option<DataSpec>,
+    #[command(flatten)]
+    class: ClassArgs,
+    /// Run folder to write.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Training steps.
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// Write the figures as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// List and leave out files that cannot be read, instead of stopping at the first.
+    #[arg(long)]
+    skip_bad: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Teach {
+    pub(super) fn run(self) -> Result<()> {
+        let known = Checkpoint::read(&RunFolder::model_at(&self.model))?;
+        let folder = RunFolder(self.out.clone());
+        if folder.model().exists() {
+            return Err(Error::Usage(format!(
+                "--out {}: holds a run already; name another folder",
+                self.out.display()
+            )));
+        }
+        let mut config: Config = teaching(known.config()?);
+        config.stage2.steps = self.steps.unwrap_or(config.stage2.steps);
+        let spec = match &self.normals {
+            Some(spec) => spec.clone(),
+            None => known.facts.progress.data_spec.parse()?,
+        };
+        let normals = Dataset::open(&spec, &self.class.options()).map_err(|error| {
+            let hint =
+                if self.normals.is_some() { "" } else { "; name normal images with --normals" };
+            Error::Usage(format!("{error}{hint}"))
+        })?;
+        let gpu = self.common.open()?;
+        let mut progress = Progress::new(self.common.quiet.ui());
+        progress.adapter(&gpu);
+        let (mut set, skipped) = TrainingSet::load(&config, &normals, self.skip_bad, &|_, _| {})?;
+        progress.skipped(&skipped);
+        for dir in &self.anomalies {
+            let anomalies = Dataset::open(&DataSpec::plain(dir), &Default::default())?;
+            progress.skipped(&set.add_anomalies(&anomalies.train, self.skip_bad)?);
+        }
+        let taught = teach(&gpu, &known, config, set, &folder, &mut progress)?;
+        super::print(&table(&taught))?;
+        if let Some(path) = &self.json {
+            let json = serde_json::to_string_pretty(&taught)
+                .map_err(|e| Error::Internal(e.to_string()))?;
+            write_atomic(path, json.as_bytes())?;
+        }
+        super::print(&format!("{}\n", folder.model().display()))
+    }
+}
+
+fn table(taught: &Taught) -> String {
+    let Taught { before, after, anomalies, kept_back, normals } = taught;
+    let per_cent = |v: Option<f64>| v.map_or("-".into(), |v| format!("{:.1}", 100.0 * v));
+    let row = |name: &str, before, after| {
+        format!("{name:<44}{:>10}{:>10}\n", per_cent(before), per_cent(after))
+    };
+    let mut text = format!(
+        "{anomalies} anomalies taught; AUROC against {normals} normal images kept back:\n{:<44}{:>10}{:>10}\n",
+        "per cent", "before", "after"
+    );
+    text += &row(
+        &format!("{kept_back} anomalies kept back, of the kinds taught"),
+        before.taught,
+        after.taught,
+    );
+    text +=
+        &row("anomalies made of normal images, not taught", Some(before.made), Some(after.made));
+    if after.made < before.made - 0.01 {
+        text += "The model knows what it was not taught less well than before.\n";
+    }
+    text
+}
