@@ -305,6 +305,13 @@ impl Run {
         }
     }
 
+    /// Epochs of stage 1: as many as asked for, or as it takes for the least number of steps.
+    fn epochs_of(&self, recipe: &Recipe) -> usize {
+        let train = &self.model.config.train;
+        let steps = recipe.steps(&self.split, train.drop_last);
+        if train.epochs == 0 { 0 } else { train.epochs.max(train.least_steps.div_ceil(steps)) }
+    }
+
     fn plans(&self) -> impl Iterator<Item = &Plan> {
         self.stage1.iter().chain(&self.stage2).map(|(steps, _)| &steps.plan)
     }
@@ -317,8 +324,8 @@ impl Run {
         mut profile: Option<&mut Profile>,
         observer: &mut dyn Observer,
     ) -> Result<()> {
-        let epochs = self.model.config.train.epochs;
         let Some((_, recipe)) = &self.stage1 else { return Ok(()) };
+        let epochs = self.epochs_of(recipe);
         let steps = recipe.steps(&self.split, self.model.config.train.drop_last);
         let (mut saved, mut cost) = (Instant::now(), Duration::ZERO);
         let mut records = Vec::new();
@@ -326,12 +333,10 @@ impl Run {
             let record = self.epoch(gpu, profile.as_deref_mut(), observer)?;
             journal.append(&record)?;
             observer.epoch(&record, epochs);
+            // Without contrast nothing asks of a memory that it tells features apart.
+            let contrasted = record.scales.iter().filter(|s| s.contrast.is_some());
             if self.progress.epoch == epochs || self.progress.epoch == 1 {
-                record
-                    .scales
-                    .iter()
-                    .filter_map(ScaleRecord::warning)
-                    .for_each(|w| observer.warn(&w));
+                contrasted.filter_map(ScaleRecord::warning).for_each(|w| observer.warn(&w));
             }
             if record.non_finite_steps > 0 {
                 observer.warn(&format!(
@@ -366,10 +371,13 @@ impl Run {
         let (config, seed) = (&self.model.config, self.model.config.seed);
         let drop_last = config.train.drop_last;
         let per = recipe.steps(&self.split, drop_last);
+        let epochs = self.epochs_of(recipe);
+        let (asked, warmup) = (config.train.epochs, config.train.warmup_epochs);
         let schedule = Schedule {
             peak: config.learning_rate(),
-            warmup: (per * config.train.warmup_epochs.min(config.train.epochs / 2)) as u64,
-            total: (per * config.train.epochs) as u64,
+            // In proportion where small sets are passed over more often.
+            warmup: (per * warmup.min(asked / 2) * epochs / asked.max(1)) as u64,
+            total: (per * epochs) as u64,
         };
         steps.forget_use(gpu, &self.model)?;
         let batches = recipe.epoch(&self.split, seed, self.progress.epoch, drop_last);
@@ -380,7 +388,7 @@ impl Run {
         let lr = schedule.rate(self.progress.step - 1);
         let mut record = self.record_of(gpu, steps, &sums, lr, begin.elapsed())?;
         (record.epoch, record.step) = (self.progress.epoch, self.progress.step);
-        if self.progress.epoch < self.model.config.train.epochs {
+        if self.progress.epoch < epochs {
             let seed = seed ^ self.progress.step;
             let of_scales = self.model.scales.iter().zip(&mut record.scales);
             for ((revival, used), (scale, record)) in steps.revivals().zip(of_scales) {
