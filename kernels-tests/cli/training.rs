@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use crate::{anomem, folder, text};
 
 /// Small enough for seconds on a software driver.
-const SMALL: &str = "--set image.size=16 --set network.width=0.125 --set memory.slots=[16,8] \
-                     --set train.batch=8 --set score.batch=8";
+pub(crate) const SMALL: &str = "--set image.size=16 --set network.width=0.125 --set memory.slots=[16,8] \
+                     --set train.batch=8 --set score.batch=8 --set anomalies.pseudo=none";
 
 /// Whether an adapter answers; without one, a loud skip, or a failure under `ANOMEM_GPU=require`.
 pub(crate) fn has_adapter() -> bool {
@@ -28,7 +28,7 @@ fn words(line: &str) -> Vec<&str> {
 }
 
 /// Runs a command line, which must succeed.
-fn run(dir: &TempDir, line: &str) -> Output {
+pub(crate) fn run(dir: &TempDir, line: &str) -> Output {
     let output = anomem(dir, &words(line));
     assert_eq!(output.status.code(), Some(0), "{line}: {}", text(&output.stderr));
     output
@@ -45,24 +45,24 @@ fn started(dir: &TempDir, line: &str) -> Child {
 }
 
 /// The error of a command line that must fail with exit code 2.
-fn refused(dir: &TempDir, line: &str) -> String {
+pub(crate) fn refused(dir: &TempDir, line: &str) -> String {
     let output = anomem(dir, &words(line));
     assert_eq!(output.status.code(), Some(2), "{line}: {}", text(&output.stderr));
     text(&output.stderr)
 }
 
 /// A folder with small made-up surfaces in `data`.
-fn surfaces() -> TempDir {
+pub(crate) fn surfaces() -> TempDir {
     let dir = folder();
     run(&dir, "synth --out data --size 32 --train-good 40 --test-good 6 --per-defect 2");
     dir
 }
 
-fn train(out: &str, more: &str) -> String {
+pub(crate) fn train(out: &str, more: &str) -> String {
     format!("train --data data --out {out} {SMALL} {more}")
 }
 
-fn bytes(run: &Path) -> [Vec<u8>; 2] {
+pub(crate) fn bytes(run: &Path) -> [Vec<u8>; 2] {
     ["model.safetensors", "training.safetensors"].map(|f| std::fs::read(run.join(f)).unwrap())
 }
 

@@ -98,15 +98,10 @@ impl Scorer {
                 }
             };
             let score = match (learned.image, learned.positions) {
-                (Some(image), None) => image,
-                (image, Some(positions_scores)) => {
-                    let k = top_k(model, positions);
-                    let hottest =
-                        deviation::reduce(t, positions_scores, deviation::Reduction::TopK(k))?;
-                    match image {
-                        Some(image) => add(t, image, hottest)?,
-                        None => hottest,
-                    }
+                (Some(image), _) => image,
+                (None, Some(positions_scores)) => {
+                    let hottest = deviation::Reduction::TopK(top_k(model, positions));
+                    deviation::reduce(t, positions_scores, hottest)?
                 }
                 (None, None) => deviation::reduce(t, of_positions, reduction(model, positions))?,
             };

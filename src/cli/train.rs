@@ -48,7 +48,10 @@ pub(super) struct Train {
 impl Train {
     pub(super) fn run(self) -> Result<()> {
         let mut config = self.settings.resolve(&self.preset)?;
-        config.train.epochs = self.epochs.unwrap_or(config.train.epochs);
+        if let Some(epochs) = self.epochs {
+            // No more than asked for.
+            (config.train.epochs, config.train.least_steps) = (epochs, 0);
+        }
         config.seed = self.seed.unwrap_or(config.seed);
         config.validate()?;
         let folder = RunFolder(self.out.clone());
