@@ -167,7 +167,15 @@ fn a_model_is_tested_asked_and_told_about() {
     run(&dir, "test --model run --data data --json m.json --baseline");
     let json = std::fs::read(dir.path().join("m.json")).unwrap();
     let figures: serde_json::Value = serde_json::from_slice(&json).unwrap();
-    for key in ["image_auroc", "image_ap", "image_f1_max", "fpr_at_95_tpr", "pixel_auroc"] {
+    for key in [
+        "image_auroc",
+        "image_ap",
+        "image_f1_max",
+        "fpr_at_95_tpr",
+        "pixel_auroc",
+        "pixel_ap",
+        "aupro",
+    ] {
         let value = figures[key].as_f64().unwrap_or_else(|| panic!("{key}: {figures}"));
         assert!((0.0..=1.0).contains(&value), "{key} = {value}");
     }

@@ -16,9 +16,9 @@ use crate::{Error, Result};
 /// A score for each of `height` x `width` cells of an image, high meaning anomalous.
 #[derive(Debug, Clone, Copy)]
 pub struct ScoreMap<'a> {
-    height: usize,
-    width: usize,
-    values: &'a [f32],
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) values: &'a [f32],
 }
 
 impl<'a> ScoreMap<'a> {
