@@ -3,7 +3,8 @@
 
 use super::feed::packed;
 use super::model::Model;
-use super::trainer::{augmentation, counters_of};
+use super::set::TrainingSet;
+use super::step::{augmentation, counters_of};
 use crate::autograd::{Plan, PlanOptions, Tape, Value};
 use crate::data::{Bytes, Pixels, Raster};
 use crate::gpu::Gpu;
@@ -38,24 +39,28 @@ const LEAST: usize = 12;
 /// Some training images, kept while a training takes the others away.
 pub struct Glimpse {
     pixels: Pixels,
-    /// Images that there were.
-    all: usize,
+    /// Normal images and labelled anomalies that there were.
+    all: [usize; 2],
 }
 
 impl Glimpse {
-    /// Copies images of `pixels`, evenly spread.
+    /// Copies normal images of `set`, evenly spread.
     ///
     /// # Errors
     /// No room for them.
-    pub fn of(pixels: &Pixels) -> Result<Self> {
+    pub fn of(set: &TrainingSet) -> Result<Self> {
+        let (pixels, normals) = (&set.pixels, set.pixels.n - set.anomalies);
         let len = pixels.image_len();
-        let n = pixels.n.min(IMAGES).min((BYTES / len.max(1)).max(1));
+        let n = normals.min(IMAGES).min((BYTES / len.max(1)).max(1));
         let mut bytes = Bytes::zeroed(n * len)?;
         for (i, to) in bytes.chunks_mut(len.max(1)).enumerate() {
-            to.copy_from_slice(pixels.image(i * pixels.n / n));
+            to.copy_from_slice(pixels.image(i * normals / n));
         }
         let Pixels { height, width, channels, .. } = *pixels;
-        Ok(Self { pixels: Pixels { n, height, width, channels, bytes }, all: pixels.n })
+        Ok(Self {
+            pixels: Pixels { n, height, width, channels, bytes },
+            all: [normals, set.anomalies],
+        })
     }
 
     /// What a report shows of them and of the memory of `model`, which was trained on them.
@@ -67,7 +72,8 @@ impl Glimpse {
         let samples =
             shown.map(|i| Picture::small(&self.raster(i), SIDE)).collect::<Result<_>>()?;
         Ok(Learned {
-            images: self.all,
+            images: self.all[0],
+            anomalies: self.all[1],
             samples,
             views: self.views(gpu, model)?,
             memories: self.memories(gpu, model)?,

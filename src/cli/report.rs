@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use crate::anomem::{
-    Checkpoint, Config, EpochRecord, Facts, Glimpse, Journal, Judged, Model, RunFolder,
+    Checkpoint, Config, EpochRecord, Facts, Glimpse, Journal, Judged, Model, Phase, RunFolder,
     ScaleRecord, Scorer, score_samples,
 };
 use crate::data::{DEFAULT_MAX_PIXELS, Sample};
@@ -217,9 +217,14 @@ fn summary(
     }
     if let Some(learned) = learned {
         let held_out = facts.map_or(0, |facts| facts.normal_scores.len());
+        let anomalies = match learned.anomalies {
+            0 => String::new(),
+            n => format!(", {n} anomalous"),
+        };
+        let images = learned.images;
         fact(
             "Images",
-            format!("{} normal, {held_out} held out to measure scores on", learned.images),
+            format!("{images} normal{anomalies}; {held_out} held out to measure scores on"),
         );
     }
     let size = config.image.size;
@@ -234,7 +239,8 @@ fn summary(
     let memories = config.memory.scales.iter().zip(&config.memory.slots);
     let memories = memories.map(|(stage, slots)| format!("{slots} prototypes at stage {stage}"));
     fact("Memory", memories.collect::<Vec<_>>().join(", "));
-    let (done, steps) = log.last().map_or((0, 0), |record| (record.epoch, record.step));
+    let last = log.iter().rfind(|record| record.phase != Phase::Stage2);
+    let (done, steps) = last.map_or((0, 0), |record| (record.epoch, record.step));
     let seconds: f64 = log.iter().map(|record| record.seconds).sum();
     let epochs = config.train.epochs;
     fact("Training", format!("epoch {done} of {epochs}, {steps} steps, {}", duration(seconds)));
@@ -256,94 +262,149 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-/// How a training went: its loss, and its memory.
+/// How a training went: its loss, its memory, and heads that were trained after it.
 fn curves(log: &[EpochRecord]) -> Vec<Curves> {
-    let Some(last) = log.last() else { return Vec::new() };
-    let epochs = || Axis { whole: true, ..Axis::new("epoch") };
-    let chart = |title: &str, y: Axis, series: Vec<Series>, levels: Vec<Level>| Lines {
-        title: title.into(),
-        x: epochs(),
-        y,
-        series,
-        levels,
-        diagonal: None,
-        mark: None,
-    };
-    let whole = |name: &str, value: &dyn Fn(&EpochRecord) -> f64| {
-        let points = log.iter().map(|record| [record.epoch as f64, value(record)]).collect();
-        vec![Series { name: name.into(), points }]
-    };
-    let stages = |value: &dyn Fn(&ScaleRecord) -> f64| -> Vec<Series> {
-        let one = |(index, scale): (usize, &ScaleRecord)| {
-            let at = |record: &EpochRecord| record.scales.get(index).map_or(f64::NAN, value);
-            let points = log.iter().map(|record| [record.epoch as f64, at(record)]).collect();
-            Series { name: format!("stage {}", scale.stage), points }
-        };
-        last.scales.iter().enumerate().map(one).collect()
-    };
-    let chance = last.scales.iter().enumerate().map(|(series, scale)| Level {
-        name: format!("stage {}, knowing nothing", scale.stage),
-        value: scale.chance,
-        series,
-    });
-    let skipped: usize = log.iter().map(|record| record.non_finite_steps).sum();
-    let skipped = (skipped > 0).then(|| {
-        format!("{skipped} steps had gradients that are not finite and were skipped; a lower train.lr may help.")
-    });
-    let training = Curves {
-        title: "Training".into(),
-        text: "One point per epoch. The contrastive loss tells how well the network recognises an \
-               image in another view; a network that knows nothing stays at the dashed line. \
-               While it falls, more epochs are worth their time. The variance loss keeps what is \
-               recalled from becoming all alike."
-            .into(),
-        notes: skipped.into_iter().collect(),
-        charts: vec![
-            chart("Whole loss", Axis::new("loss"), whole("loss", &|r| r.loss), Vec::new()),
-            chart("Contrastive loss", Axis::new("loss"), stages(&|s| s.contrast), chance.collect()),
-            chart("Variance loss", Axis::new("loss"), stages(&|s| s.variance), Vec::new()),
-            chart("Learning rate", Axis::new("rate"), whole("last step", &|r| r.lr), Vec::new()),
-            chart(
-                "Gradient",
-                Axis::new("mean norm"),
-                whole("mean norm", &|r| r.grad_norm),
-                Vec::new(),
-            ),
-            chart(
-                "Speed",
-                Axis::new("images per second"),
-                whole("images", &|r| r.images_per_second),
-                Vec::new(),
-            ),
-        ],
-    };
-    let mut charts = vec![
-        chart(
-            "Entropy of recall",
-            Axis::share("1 = all alike"),
-            stages(&|s| s.entropy),
-            Vec::new(),
-        ),
-        chart("Prototypes in use", Axis::share("share"), stages(&|s| s.used), Vec::new()),
-        chart(
-            "Variance of what is recalled",
-            Axis::new("variance"),
-            stages(&|s| s.retrieved_variance),
-            Vec::new(),
-        ),
-    ];
-    if log.iter().flat_map(|record| &record.scales).any(|scale| scale.revived > 0) {
-        let revived = stages(&|s| s.revived as f64);
-        charts.push(chart("Prototypes started anew", Axis::new("number"), revived, Vec::new()));
+    let (heads, epochs): (Vec<&EpochRecord>, _) =
+        log.iter().partition(|record| record.phase == Phase::Stage2);
+    let epochs = Track { records: epochs, x: "epoch", at: |record| record.epoch as f64 };
+    let heads = Track { records: heads, x: "step", at: |record| record.step as f64 };
+    let (training, memory) = (epochs.training(), epochs.memory());
+    [training, memory, heads.heads()].into_iter().flatten().collect()
+}
+
+/// Records of the same kind in their order.
+struct Track<'a> {
+    records: Vec<&'a EpochRecord>,
+    /// What they are counted in.
+    x: &'static str,
+    at: fn(&EpochRecord) -> f64,
+}
+
+impl Track<'_> {
+    fn chart(&self, title: &str, y: Axis, series: Vec<Series>) -> Lines {
+        Lines {
+            title: title.into(),
+            x: Axis { whole: true, ..Axis::new(self.x) },
+            y,
+            series,
+            levels: Vec::new(),
+            diagonal: None,
+            mark: None,
+        }
     }
-    let memory = Curves {
-        title: "Memory".into(),
-        text: "Entropy tells how many prototypes a feature recalls together: at 1 all of them \
-               alike, at 0 a single one; a memory at either end is dead. In use is a prototype that \
-               some feature of the epoch recalled first."
-            .into(),
-        notes: last.scales.iter().filter_map(ScaleRecord::warning).collect(),
-        charts,
-    };
-    vec![training, memory]
+
+    /// One line.
+    fn one(&self, title: &str, unit: &str, value: impl Fn(&EpochRecord) -> f64) -> Lines {
+        let points = self.records.iter().map(|r| [(self.at)(r), value(r)]).collect();
+        self.chart(title, Axis::new(unit), vec![Series { name: title.to_lowercase(), points }])
+    }
+
+    /// A line for each scale that has the value at all.
+    fn each(&self, title: &str, y: Axis, value: impl Fn(&ScaleRecord) -> Option<f64>) -> Lines {
+        let scales = self.records.last().map_or(&[][..], |record| &record.scales);
+        let series = scales.iter().enumerate().map(|(index, scale)| {
+            let at = |r: &EpochRecord| r.scales.get(index).and_then(&value).unwrap_or(f64::NAN);
+            let points = self.records.iter().map(|r| [(self.at)(r), at(r)]).collect();
+            Series { name: format!("stage {}", scale.stage), points }
+        });
+        self.chart(title, y, series.collect())
+    }
+
+    fn has(&self, value: impl Fn(&ScaleRecord) -> bool) -> bool {
+        self.records.iter().flat_map(|record| &record.scales).any(value)
+    }
+
+    fn training(&self) -> Option<Curves> {
+        let last = self.records.last()?;
+        let skipped: usize = self.records.iter().map(|r| r.non_finite_steps).sum();
+        let skipped = (skipped > 0).then(|| {
+            format!(
+                "{skipped} steps had gradients that are not finite and were skipped; a lower \
+                 train.lr may help."
+            )
+        });
+        let mut charts = vec![self.one("Whole loss", "loss", |r| r.loss)];
+        if self.has(|scale| scale.contrast.is_some()) {
+            let contrast = |s: &ScaleRecord| Some(s.contrast.as_ref()?.contrast);
+            let mut chart = self.each("Contrastive loss", Axis::new("loss"), contrast);
+            let scales = last.scales.iter().enumerate();
+            chart.levels = scales
+                .filter_map(|(series, scale)| {
+                    let name = format!("stage {}, knowing nothing", scale.stage);
+                    Some(Level { name, value: scale.contrast.as_ref()?.chance, series })
+                })
+                .collect();
+            let variance = |s: &ScaleRecord| Some(s.contrast.as_ref()?.variance);
+            charts.extend([chart, self.each("Variance loss", Axis::new("loss"), variance)]);
+        }
+        charts.extend(self.hinges());
+        charts.extend([
+            self.one("Learning rate", "rate", |r| r.lr),
+            self.one("Gradient", "mean norm", |r| r.grad_norm),
+            self.one("Speed", "images per second", |r| r.images_per_second),
+        ]);
+        Some(Curves {
+            title: "Training".into(),
+            text: "One point per epoch. The contrastive loss tells how well the network recognises \
+                   an image in another view; a network that knows nothing stays at the dashed line. \
+                   While it falls, more epochs are worth their time. The variance loss keeps what \
+                   is recalled from becoming all alike."
+                .into(),
+            notes: skipped.into_iter().collect(),
+            charts,
+        })
+    }
+
+    fn memory(&self) -> Option<Curves> {
+        let last = self.records.last()?;
+        self.has(|scale| scale.memory.is_some()).then_some(())?;
+        let entropy = |s: &ScaleRecord| Some(s.memory.as_ref()?.entropy);
+        let used = |s: &ScaleRecord| Some(s.memory.as_ref()?.used);
+        let variance = |s: &ScaleRecord| Some(s.contrast.as_ref()?.retrieved_variance);
+        let revived = |s: &ScaleRecord| Some(s.memory.as_ref()?.revived as f64);
+        let mut charts = vec![
+            self.each("Entropy of recall", Axis::share("1 = all alike"), entropy),
+            self.each("Prototypes in use", Axis::share("share"), used),
+            self.each("Variance of what is recalled", Axis::new("variance"), variance),
+        ];
+        if self.has(|scale| revived(scale).is_some_and(|count| count > 0.0)) {
+            charts.push(self.each("Prototypes started anew", Axis::new("number"), revived));
+        }
+        Some(Curves {
+            title: "Memory".into(),
+            text: "Entropy tells how many prototypes a feature recalls together: at 1 all of them \
+                   alike, at 0 a single one; a memory at either end is dead. In use is a prototype \
+                   that some feature of the epoch recalled first."
+                .into(),
+            notes: last.scales.iter().filter_map(ScaleRecord::warning).collect(),
+            charts,
+        })
+    }
+
+    fn heads(&self) -> Option<Curves> {
+        self.records.last()?;
+        let mut charts = vec![self.one("Whole loss", "loss", |r| r.loss)];
+        charts.extend(self.hinges());
+        charts.push(self.one("Gradient", "mean norm", |r| r.grad_norm));
+        Some(Curves {
+            title: "Heads".into(),
+            text: "After the encoder, the heads learned to score labelled and made-up anomalies \
+                   high and normal images low, up to a margin. At 0 all of them are beyond it."
+                .into(),
+            notes: Vec::new(),
+            charts,
+        })
+    }
+
+    /// What the heads lose, where they take part.
+    fn hinges(&self) -> Vec<Lines> {
+        let mut charts = Vec::new();
+        if self.has(|scale| scale.image_hinge.is_some()) {
+            charts.push(self.each("Hinge of images", Axis::new("loss"), |s| s.image_hinge));
+        }
+        if self.has(|scale| scale.position_hinge.is_some()) {
+            charts.push(self.each("Hinge of positions", Axis::new("loss"), |s| s.position_hinge));
+        }
+        charts
+    }
 }

@@ -82,7 +82,7 @@ impl Train {
             progress.skipped(&set.add_anomalies(&drawn, self.data.skip_bad)?);
         }
         let mut profile = self.common.profile.is_some().then(Profile::new);
-        let glimpse = Glimpse::of(&set.pixels);
+        let glimpse = Glimpse::of(&set);
         let profile_of = profile.as_mut();
         let mut model = train(&gpu, &config, set, &folder, self.resume, profile_of, &mut progress)?;
         report::after_training(&gpu, &mut model, glimpse, &folder, &progress);

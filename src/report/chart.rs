@@ -93,7 +93,8 @@ impl Lines {
         let every = || self.series.iter().flat_map(|series| &series.points);
         let finite = || every().filter(|point| point.iter().all(|v| v.is_finite()));
         let levels = self.levels.iter().map(|level| level.value);
-        let x = Scale::new(&self.x, finite().map(|point| point[0]));
+        let mark = self.mark.iter().map(|mark| mark.1);
+        let x = Scale::new(&self.x, finite().map(|point| point[0]).chain(mark));
         let y = Scale::new(&self.y, finite().map(|point| point[1]).chain(levels));
         let (Some(x), Some(y)) = (x, y) else { return empty(&self.title) };
         let plot = Plot { x, y };
@@ -218,10 +219,21 @@ pub struct Strips {
     pub title: String,
     /// Name of the values.
     pub label: String,
-    /// Groups: name, colour, and the values with the name of each.
-    pub rows: Vec<(String, usize, Vec<(f64, String)>)>,
+    /// The groups.
+    pub rows: Vec<Strip>,
     /// An upright dashed line.
     pub mark: Option<(String, f64)>,
+}
+
+/// A group of named values.
+#[derive(Debug, Clone)]
+pub struct Strip {
+    /// Stands before the row.
+    pub name: String,
+    /// The series whose colour it has.
+    pub series: usize,
+    /// Values, each with its name.
+    pub dots: Vec<(f64, String)>,
 }
 
 /// Dots in a row and in all rows; of more values, so many evenly by rank, the outermost among them.
@@ -233,12 +245,14 @@ impl Strips {
     #[must_use]
     pub fn draw(&self) -> Markup {
         const ROW: f64 = 26.0;
-        let values = self.rows.iter().flat_map(|row| &row.2).map(|dot| dot.0);
+        const NAME: usize = 28;
+        let values = self.rows.iter().flat_map(|row| &row.dots).map(|dot| dot.0);
         let mark = self.mark.iter().map(|mark| mark.1);
         let all = values.chain(mark).filter(|v| v.is_finite());
         let Some(x) = Scale::new(&Axis::new(""), all) else { return empty(&self.title) };
-        let longest = self.rows.iter().map(|row| row.0.chars().count()).max().unwrap_or_default();
-        let left = (longest.min(28) as f64 * 6.6 + 14.0).max(LEFT);
+        let longest =
+            self.rows.iter().map(|row| row.name.chars().count()).max().unwrap_or_default();
+        let left = (longest.min(NAME) as f64 * 6.6 + 14.0).max(LEFT);
         // Wide, for it stands alone.
         let most = DOTS.min(ALL_DOTS / self.rows.len().max(1)).max(2);
         let (width, bottom) = (2.0 * WIDTH, TOP + ROW * self.rows.len() as f64);
@@ -255,11 +269,11 @@ impl Strips {
                     }
                     text.label x=(px((left + width - RIGHT) / 2.0)) y=(px(bottom + 35.0)) text-anchor="middle" { (self.label) }
                     @if let Some((_, value)) = mark { path.level.s9 d=(format!("M{:.1} {TOP}V{bottom}", across(*value))) {} }
-                    @for (index, (name, colour_index, dots)) in self.rows.iter().enumerate() {
+                    @for (index, row) in self.rows.iter().enumerate() {
                         @let middle = TOP + ROW * (index as f64 + 0.5);
-                        text.tick x=(px(left - 8.0)) y=(px(middle + 4.0)) text-anchor="end" { (shortened(name, 28)) }
-                        @for (i, (value, title)) in thinned(dots, most).into_iter().enumerate() {
-                            circle.dot.(colour(*colour_index)) cx=(px(across(value))) cy=(px(middle + jitter(i))) r="3" {
+                        text.tick x=(px(left - 8.0)) y=(px(middle + 4.0)) text-anchor="end" { (shortened(&row.name, NAME)) }
+                        @for (i, (value, title)) in thinned(&row.dots, most).into_iter().enumerate() {
+                            circle.dot.(colour(row.series)) cx=(px(across(value))) cy=(px(middle + jitter(i))) r="3" {
                                 title { (title) "\n" (number(value, 4)) }
                             }
                         }

@@ -9,8 +9,10 @@ use crate::report::picture::Picture;
 /// Pictures of a training set and of the memory.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Learned {
-    /// Images that there were.
+    /// Normal images that there were.
     pub images: usize,
+    /// Labelled anomalies that there were.
+    pub anomalies: usize,
     /// Some training images.
     pub samples: Vec<Picture>,
     /// Images and what the network saw of them.

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 
 use super::picture as img;
-use crate::report::chart::{Axis, Histogram, Lines, Series, Strips, number};
+use crate::report::chart::{Axis, Histogram, Lines, Series, Strip, Strips, number};
 use crate::report::metrics::{Metrics, Summary};
 use crate::report::picture::Picture;
 use crate::report::ranking::Curve;
@@ -140,8 +140,10 @@ impl Tested {
             let dots = kinds.entry((s.anomalous, &s.kind)).or_default();
             dots.push((f64::from(s.score), s.name.clone()));
         }
-        let rows = kinds.into_iter().map(|((anomalous, kind), dots)| {
-            (format!("{kind} ({})", dots.len()), usize::from(anomalous), dots)
+        let rows = kinds.into_iter().map(|((anomalous, kind), dots)| Strip {
+            name: format!("{kind} ({})", dots.len()),
+            series: anomalous.into(),
+            dots,
         });
         let strips = Strips {
             title: "Score of each image, by kind".into(),

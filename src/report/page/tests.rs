@@ -69,6 +69,7 @@ fn learned() -> Learned {
         Patches { stage: 3, slots: 16, used: 4, positions: [4, 5], prototypes: vec![prototype] };
     Learned {
         images: 20,
+        anomalies: 0,
         samples: vec![raster(50, 1)],
         views: vec![Views { image: raster(9, 1), views: vec![raster(9, 1); 3] }],
         memories: vec![memory],
