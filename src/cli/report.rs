@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 /// Images shown of each sort of error, and of finds.
 const ERRORS: usize = 6;
-const FINDS: usize = 3;
+const FINDS: usize = 4;
 /// Pixels to a side of their pictures.
 const SIDE: usize = 192;
 

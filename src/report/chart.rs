@@ -14,7 +14,7 @@ const NEUTRAL: usize = usize::MAX;
 /// Size of the drawing and of the borders around its axes, in units of its text, which is 12 high.
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 260.0;
-const LEFT: f64 = 54.0;
+const LEFT: f64 = 60.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 42.0;
@@ -488,7 +488,7 @@ impl Plot {
                         text.tick x=(px(self.across(*tick))) y=(px(bottom + 17.0)) text-anchor="middle" { (self.x.text(*tick)) }
                     }
                     text.label x=(px((LEFT + right) / 2.0)) y=(px(HEIGHT - 5.0)) text-anchor="middle" { (x_label) }
-                    text.label transform=(format!("translate(11 {:.1}) rotate(-90)", (TOP + bottom) / 2.0)) text-anchor="middle" { (y_label) }
+                    text.label transform=(format!("translate(10 {:.1}) rotate(-90)", (TOP + bottom) / 2.0)) text-anchor="middle" { (y_label) }
                     (inside)
                 }
             }
