@@ -179,14 +179,20 @@ fn scored(judged: &Judged) -> Scored {
 
 /// What a run folder tells.
 fn page(folder: &RunFolder) -> Result<Page> {
-    let path = folder.config();
-    let config = std::fs::read_to_string(&path).map_err(|error| {
-        Error::file(&path, format!("{error}; expected the run folder of `anomem train`"))
-    })?;
-    let settings = Config::from_toml(&config).map_err(|error| Error::file(&path, error))?;
-    let log = if folder.log().exists() { Journal::read(&folder.log())? } else { Vec::new() };
     let model = folder.model();
     let facts = if model.exists() { Some(Checkpoint::read(&model)?.facts) } else { None };
+    let path = folder.config();
+    let config = match (&facts, std::fs::read_to_string(&path)) {
+        (_, Ok(config)) => config,
+        // A model alone tells its settings too.
+        (Some(facts), Err(_)) => facts.config.clone(),
+        (None, Err(error)) => {
+            let message = format!("{error}; expected the run folder of `anomem train`");
+            return Err(Error::file(&path, message));
+        }
+    };
+    let settings = Config::from_toml(&config).map_err(|error| Error::file(&path, error))?;
+    let log = if folder.log().exists() { Journal::read(&folder.log())? } else { Vec::new() };
     let learned: Option<Learned> = kept(folder.learned())?;
     let whole = folder.0.canonicalize().unwrap_or_else(|_| folder.0.clone());
     Ok(Page {
