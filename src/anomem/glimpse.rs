@@ -106,7 +106,7 @@ impl Glimpse {
         Raster { height: side, width: side, channels, bytes }
     }
 
-    /// Augmented as in the first step of a training.
+    /// Augmented with the settings of the training, by draws of its seed.
     fn views(&self, gpu: &Gpu, model: &mut Model) -> Result<Vec<Views>> {
         let n = self.pixels.n.min(VIEWED);
         let chosen: Vec<usize> = (0..n).map(|i| self.spread(i, VIEWED)).collect();
