@@ -72,6 +72,24 @@ impl RunFolder {
     pub fn config(&self) -> PathBuf {
         self.0.join("config.toml")
     }
+
+    /// The run on one page.
+    #[must_use]
+    pub fn report(&self) -> PathBuf {
+        self.0.join("report.html")
+    }
+
+    /// What the page shows of the training.
+    #[must_use]
+    pub fn learned(&self) -> PathBuf {
+        self.0.join("report/training.json")
+    }
+
+    /// What the page shows of the last test.
+    #[must_use]
+    pub fn tested(&self) -> PathBuf {
+        self.0.join("report/test.json")
+    }
 }
 
 /// Trains a model on `set` into the run folder; with `resume`, goes on from the state found there.

@@ -1,8 +1,8 @@
 //! `anomem train`.
 
 use super::progress::Progress;
-use super::{Common, ConfigArgs, DataArgs};
-use crate::anomem::{RunFolder, TrainingSet, train};
+use super::{Common, ConfigArgs, DataArgs, report};
+use crate::anomem::{Glimpse, RunFolder, TrainingSet, train};
 use crate::data::{DataSpec, Dataset};
 use crate::gpu::Profile;
 use crate::{Error, Result};
@@ -85,7 +85,10 @@ impl Train {
             progress.skipped(&set.add_anomalies(&drawn, self.data.skip_bad)?);
         }
         let mut profile = self.common.profile.is_some().then(Profile::new);
-        train(&gpu, &config, set, &folder, self.resume, profile.as_mut(), &mut progress)?;
+        let glimpse = Glimpse::of(&set);
+        let profile_of = profile.as_mut();
+        let mut model = train(&gpu, &config, set, &folder, self.resume, profile_of, &mut progress)?;
+        report::after_training(&gpu, &mut model, glimpse, &folder, &progress);
         if let (Some(profile), Some(path)) = (&profile, &self.common.profile) {
             progress.profile(profile, path)?;
         }
