@@ -21,6 +21,7 @@ mod deviation;
 mod faults;
 mod finite;
 mod gather;
+mod gaussian;
 mod harness;
 mod hinge;
 mod hopfield;

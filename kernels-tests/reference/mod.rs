@@ -11,6 +11,7 @@ pub mod damage;
 pub mod deviation;
 pub mod finite;
 pub mod gather;
+pub mod gaussian;
 pub mod hinge;
 pub mod hopfield;
 pub mod matmul;

@@ -11,6 +11,7 @@ pub mod damage;
 pub mod deviation;
 pub mod finite;
 pub mod gather;
+pub mod gaussian;
 pub mod hinge;
 pub mod hopfield;
 pub mod matmul;
@@ -94,6 +95,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         deviation::SHADERS,
         finite::SHADERS,
         gather::SHADERS,
+        gaussian::SHADERS,
         hinge::SHADERS,
         hopfield::SHADERS,
         matmul::SHADERS,
