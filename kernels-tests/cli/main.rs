@@ -8,6 +8,7 @@ mod images_and_heat_maps;
 
 mod anomalies;
 mod examples;
+mod tiles;
 mod training;
 
 use std::fs;

@@ -53,8 +53,13 @@ pub(crate) fn refused(dir: &TempDir, line: &str) -> String {
 
 /// A folder with small made-up surfaces in `data`.
 pub(crate) fn surfaces() -> TempDir {
+    folder_with("--size 32 --train-good 40 --test-good 6 --per-defect 2")
+}
+
+/// A folder with made-up surfaces of the given `options` in `data`.
+pub(crate) fn folder_with(options: &str) -> TempDir {
     let dir = folder();
-    run(&dir, "synth --out data --size 32 --train-good 40 --test-good 6 --per-defect 2");
+    run(&dir, &format!("synth --out data {options}"));
     dir
 }
 

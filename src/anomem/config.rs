@@ -20,6 +20,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::data::Tiling;
 use crate::{Error, Result};
 
 const PRESETS: [(&str, &str); 3] = [
@@ -67,6 +68,13 @@ pub struct ImageConfig {
     pub channels: Option<usize>,
     /// Against changing light.
     pub standardise: Standardise,
+    /// Pixels of the original image to a side of the tiles that larger images are cut into, each then
+    /// resized to `size`; 0: images are not cut.
+    #[serde(default)]
+    pub tile: usize,
+    /// Pixels that neighbouring tiles share at least; `None` ("auto"): a quarter of `tile`.
+    #[serde(with = "auto", default)]
+    pub overlap: Option<usize>,
 }
 
 /// A number in TOML for a square, `[height, width]` otherwise.
@@ -281,6 +289,9 @@ pub struct ScoreConfig {
     /// Accepted rate of false alarms, for verdicts.
     #[serde(default = "one_per_cent")]
     pub max_false_alarms: f64,
+    /// Standard deviation of the Gaussian that heat maps are smoothed with, pixels of the map; 0: none.
+    #[serde(default)]
+    pub smooth: f64,
     /// Images per step.
     pub batch: usize,
 }
@@ -682,12 +693,25 @@ impl Check {
 }
 
 impl ImageConfig {
+    /// How images are cut into tiles, if they are.
+    #[must_use]
+    pub fn tiling(&self) -> Option<Tiling> {
+        let Self { tile: side, overlap, .. } = *self;
+        (side > 0).then(|| Tiling { side, overlap: overlap.unwrap_or(side / 4) })
+    }
+
     fn check(&self, check: &mut Check) {
         let ImageSize { height, width } = self.size;
         let fits = (8..=8192).contains(&height) && (8..=8192).contains(&width);
         check.that(fits, "image.size", format!("[{height}, {width}]"), "8 to 8192 pixels each");
         if let Some(channels) = self.channels {
             check.that([1, 3].contains(&channels), "image.channels", channels, "\"auto\", 1 or 3");
+        }
+        let tile = self.tile == 0 || (8..=1 << 15).contains(&self.tile);
+        check.that(tile, "image.tile", self.tile, "8 to 32768 pixels, or 0: images are not cut");
+        if let Some(overlap) = self.overlap.filter(|_| self.tile > 0) {
+            let expected = format!("at most half of image.tile ({})", self.tile);
+            check.that(overlap <= self.tile / 2, "image.overlap", overlap, &expected);
         }
     }
 }
@@ -814,6 +838,8 @@ impl ScoreConfig {
         check.that(some_left, "score.held_out", self.held_out, "0 to 0.5");
         let rate = self.max_false_alarms > 0.0 && self.max_false_alarms < 1.0;
         check.that(rate, "score.max_false_alarms", self.max_false_alarms, "between 0 and 1");
+        let smooth = (0.0..=64.0).contains(&self.smooth);
+        check.that(smooth, "score.smooth", self.smooth, "0 to 64 pixels");
         check.at_least("score.batch", self.batch, 1);
     }
 }
@@ -957,7 +983,7 @@ mod tests {
         let message = refused("score=3");
         assert_eq!(
             message,
-            "score: is a section; set one of its keys: batch, held_out, max_false_alarms, reduce, standardise, top_k"
+            "score: is a section; set one of its keys: batch, held_out, max_false_alarms, reduce, smooth, standardise, top_k"
         );
     }
 
@@ -1017,6 +1043,7 @@ mod tests {
         for (assignment, expected) in [
             ("image.size=4", "image.size = [4, 4]: expected 8 to 8192 pixels each"),
             ("image.channels=2", "image.channels = 2: expected \"auto\", 1 or 3"),
+            ("image.tile=4", "image.tile = 4: expected 8 to 32768 pixels, or 0"),
             ("network.width=0.3", "network.width = 0.3: expected a multiple of 0.0625, up to 4"),
             ("network.width=nan", "network.width = NaN: expected a multiple of 0.0625, up to 4"),
             ("memory.scales=[4, 3]", "memory.scales = [4, 3]: expected rising stages"),
@@ -1033,6 +1060,7 @@ mod tests {
             ("augment.crop_max=0.2", "augment.crop_min = 0.5: expected at most augment.crop_max"),
             ("augment.flip=1.5", "augment.flip = 1.5: expected 0 to 1"),
             ("augment.blur_sigma=[2, 1]", "augment.blur_sigma = [2.0, 1.0]: expected [least"),
+            ("score.smooth=-1", "score.smooth = -1: expected 0 to 64 pixels"),
             ("score.top_k=0", "score.top_k = 0: expected above 0"),
         ] {
             let mut config = tiny();
@@ -1045,8 +1073,24 @@ mod tests {
         config.validate().unwrap();
         config.set("loss.positions=matched").unwrap();
         assert!(config.validate().unwrap_err().to_string().contains("loss.positions"));
+        config = tiny();
+        config.set("image.overlap=40").unwrap();
+        config.validate().unwrap();
+        config.set("image.tile=64").unwrap();
+        let message = config.validate().unwrap_err().to_string();
+        assert_eq!(message, "image.overlap = 40: expected at most half of image.tile (64)");
         config.seed = u64::MAX;
         assert_eq!(config.validate().unwrap_err().to_string().lines().count(), 2);
+    }
+
+    #[test]
+    fn models_from_before_the_keys_existed_are_read() {
+        let text = tiny().to_toml().unwrap();
+        let new = ["tile", "overlap", "smooth"];
+        let is_new = |line: &str| line.split_once(" = ").is_some_and(|(key, _)| new.contains(&key));
+        let old: Vec<&str> = text.lines().filter(|line| !is_new(line)).collect();
+        assert_eq!(old.len(), text.lines().count() - new.len());
+        assert_eq!(Config::from_toml(&old.join("\n")).unwrap(), tiny());
     }
 
     #[test]
@@ -1059,5 +1103,10 @@ mod tests {
         config.set("train.lr=0.2").unwrap();
         config.set("loss.variance_target=0.5").unwrap();
         assert_eq!((config.learning_rate(), config.variance_target(64)), (0.2, 0.5));
+        assert_eq!(config.image.tiling(), None);
+        config.set("image.tile=512").unwrap();
+        assert_eq!(config.image.tiling(), Some(Tiling { side: 512, overlap: 128 }));
+        config.set("image.overlap=0").unwrap();
+        assert_eq!(config.image.tiling(), Some(Tiling { side: 512, overlap: 0 }));
     }
 }

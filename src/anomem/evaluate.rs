@@ -4,13 +4,13 @@ use super::model::Model;
 use super::scorer::{Score, Scorer};
 use super::trainer::Observer;
 use crate::autograd::{Plan, PlanOptions, Tape};
-use crate::data::{LoadOptions, Pixels, Sample, load_masks, stream};
+use crate::data::{Blend, Chunk, Grid, LoadOptions, Loaded, Pixels, Sample, load_masks, stream};
 use crate::gpu::Gpu;
 use crate::ops::{augment, nearest};
-use crate::report::heatmap::ScoreMap;
 use crate::report::{Evaluator, Metrics};
 use crate::tensor::{Element, VarId};
 use crate::{Error, Result};
+use std::collections::VecDeque;
 
 impl Model {
     /// The form in which images are loaded for this model.
@@ -18,11 +18,75 @@ impl Model {
     pub fn load_options(&self, skip_bad: bool) -> LoadOptions {
         let size = self.config.image.size;
         let channels = self.channel_stats.mean.len();
-        LoadOptions { skip_bad, ..LoadOptions::new(size.height, size.width, channels) }
+        let tiling = self.config.image.tiling();
+        LoadOptions { skip_bad, tiling, ..LoadOptions::new(size.height, size.width, channels) }
     }
 }
 
-/// Scores `samples` in order; `each` gets a sample, its pixels `[H, W, C]` and its score. Returns
+/// Images that are decoded together for a scorer of `batch`: large ones are as many as there are cores,
+/// since each brings its tiles.
+fn decoded_together(options: &LoadOptions, batch: usize) -> usize {
+    if options.tiling.is_some() { batch.min(rayon::current_num_threads()) } else { batch }
+}
+
+/// The score of an image, put together of those of its tiles.
+struct Whole<'a> {
+    blend: Option<Blend<'a>>,
+    size: [usize; 2],
+    score: Option<Score>,
+}
+
+impl<'a> Whole<'a> {
+    fn new(grid: &'a Grid) -> Self {
+        // A single tile's map is the image's.
+        let blend = (grid.tiles() > 1).then(|| grid.blend());
+        Self { blend, size: grid.map(), score: None }
+    }
+
+    fn add(&mut self, mut tile: Score) {
+        if let Some(blend) = &mut self.blend {
+            blend.add(&tile.heat);
+            tile.heat = Vec::new();
+        }
+        if self.score.as_ref().is_none_or(|greatest| tile.score > greatest.score) {
+            self.score = Some(tile);
+        }
+    }
+
+    fn finish(self) -> Option<Score> {
+        let mut score = self.score?;
+        if let Some(blend) = self.blend {
+            (score.heat, score.size) = (blend.finish(), self.size);
+        }
+        Some(score)
+    }
+}
+
+/// Scores the images of `loaded`, whose tiles share batches; `each` gets which of them it is.
+fn score_loaded(
+    gpu: &Gpu,
+    model: &Model,
+    scorer: &Scorer,
+    loaded: &Loaded,
+    mut each: impl FnMut(usize, Score) -> Result<()>,
+) -> Result<()> {
+    let mut batches = loaded.pixels.bytes.chunks(scorer.batch() * loaded.pixels.image_len());
+    let mut tiles = VecDeque::new();
+    for (image, grid) in loaded.grids.iter().enumerate() {
+        let mut whole = Whole::new(grid);
+        for _ in 0..grid.tiles() {
+            if let (true, Some(batch)) = (tiles.is_empty(), batches.next()) {
+                tiles.extend(scorer.score(gpu, model, batch)?);
+            }
+            tiles.pop_front().into_iter().for_each(|tile| whole.add(tile));
+        }
+        let score = whole.finish();
+        each(image, score.ok_or_else(|| Error::Internal("an image without tiles".into()))?)?;
+    }
+    Ok(())
+}
+
+/// Scores `samples` in order; `each` gets a sample, its tiles `[T, H, W, C]` and its score. Returns
 /// the errors of the images that were left out, none unless `skip_bad`.
 ///
 /// # Errors
@@ -39,17 +103,16 @@ pub fn score_samples(
     let options = model.load_options(skip_bad);
     let mut skipped = Vec::new();
     let mut done = 0;
-    for chunk in stream(samples.to_vec(), options, scorer.batch()) {
-        let chunk = chunk?;
-        let loaded = chunk.loaded;
-        if loaded.pixels.n > 0 {
-            let scores = scorer.score(gpu, model, &loaded.pixels.bytes)?;
-            for (i, score) in scores.into_iter().enumerate() {
-                let sample = &samples[chunk.start + loaded.kept[i]];
-                each(sample, loaded.pixels.image(i), score)?;
-            }
-        }
-        done += loaded.pixels.n + loaded.skipped.len();
+    let together = decoded_together(&options, scorer.batch());
+    for chunk in stream(samples.to_vec(), options, together) {
+        let Chunk { start, loaded } = chunk?;
+        let mut tiles = &loaded.pixels.bytes[..];
+        score_loaded(gpu, model, scorer, &loaded, |i, score| {
+            let (own, rest) = tiles.split_at(loaded.grids[i].tiles() * loaded.pixels.image_len());
+            tiles = rest;
+            each(&samples[start + loaded.kept[i]], own, score)
+        })?;
+        done += loaded.kept.len() + loaded.skipped.len();
         skipped.extend(loaded.skipped);
         observer.advance("scoring", done as u64, samples.len() as u64);
     }
@@ -92,10 +155,11 @@ pub fn test(
             let kind = sample.anomalous.then_some(sample.kind.as_str());
             evaluator.add(kind, score.score)?;
             if masked {
+                let [height, width] = score.size;
+                let options = LoadOptions { height, width, ..options };
                 let masks = load_masks(std::slice::from_ref(sample), &options)?;
                 if masks.known[0] {
-                    let map = ScoreMap::new(options.height, options.width, &score.heat)?;
-                    evaluator.add_map(kind, map, &masks.pixels.bytes)?;
+                    evaluator.add_map(kind, score.map()?, &masks.pixels.bytes)?;
                 }
             }
             judged.push(Judged {
@@ -178,7 +242,7 @@ impl NearestPixels {
         Ok(())
     }
 
-    /// Image figures on a labelled set.
+    /// Image figures on a labelled set; an image in tiles is as far off as its farthest tile.
     ///
     /// # Errors
     /// Bad files, faults of the GPU.
@@ -190,16 +254,21 @@ impl NearestPixels {
         skip_bad: bool,
     ) -> Result<Metrics> {
         let mut evaluator = Evaluator::new();
-        for chunk in stream(samples.to_vec(), model.load_options(skip_bad), self.batch) {
-            let chunk = chunk?;
-            if chunk.loaded.pixels.n == 0 {
-                continue;
+        let options = model.load_options(skip_bad);
+        let together = decoded_together(&options, self.batch);
+        for chunk in stream(samples.to_vec(), options, together) {
+            let Chunk { start, loaded } = chunk?;
+            let mut distances = Vec::with_capacity(loaded.pixels.n);
+            for batch in loaded.pixels.bytes.chunks(self.batch * self.image_len) {
+                self.run(gpu, model, batch)?;
+                let read: Vec<f32> = self.plan.read(gpu, self.distance)?;
+                distances.extend_from_slice(&read[..batch.len() / self.image_len]);
             }
-            self.run(gpu, model, &chunk.loaded.pixels.bytes)?;
-            let distances: Vec<f32> = self.plan.read(gpu, self.distance)?;
-            for (kept, distance) in chunk.loaded.kept.iter().zip(distances) {
-                let sample = &samples[chunk.start + kept];
-                evaluator.add(sample.anomalous.then_some(sample.kind.as_str()), distance)?;
+            let mut distances = distances.into_iter();
+            for (kept, grid) in loaded.kept.iter().zip(&loaded.grids) {
+                let farthest = distances.by_ref().take(grid.tiles()).fold(f32::MIN, f32::max);
+                let sample = &samples[start + kept];
+                evaluator.add(sample.anomalous.then_some(sample.kind.as_str()), farthest)?;
             }
         }
         Ok(evaluator.finish())

@@ -59,7 +59,7 @@ impl Glimpse {
         let Pixels { height, width, channels, .. } = *pixels;
         Ok(Self {
             pixels: Pixels { n, height, width, channels, bytes },
-            all: [normals, set.anomalies],
+            all: [set.images(), set.anomalies],
         })
     }
 

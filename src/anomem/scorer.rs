@@ -5,23 +5,39 @@ use super::config::Reduce;
 use super::feed::packed;
 use super::heads::{HeadScores, Seen};
 use super::model::{Calibration, Model};
+use super::set::HeldOut;
 use crate::autograd::{Plan, PlanOptions, Tape, Value};
 use crate::data::Pixels;
 use crate::gpu::Gpu;
 use crate::nn::Mode;
-use crate::ops::{add::add, affine, augment, deviation, resize};
+use crate::ops::{add::add, affine, augment, deviation, gaussian, resize};
+use crate::report::heatmap::ScoreMap;
 use crate::tensor::{Element, VarId};
 use crate::{Error, Result};
 
-/// The judgement of one image.
+/// The judgement of one image. That of an image in tiles is its most anomalous tile's, with one heat
+/// map of all of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
     /// Sum over the scales of lambda_s times the scale's score, eq. 13: high = anomalous.
     pub score: f32,
     /// Each scale's own score: eq. 9, standardised if the configuration says so, or the heads'.
     pub scales: Vec<f32>,
-    /// Deviation of every pixel `[H, W]`; high = anomalous.
+    /// Deviation of every pixel of the map, `[H, W]`; high = anomalous.
     pub heat: Vec<f32>,
+    /// `[H, W]`: the model's size, or [`Grid::map`](crate::data::Grid::map).
+    pub size: [usize; 2],
+}
+
+impl Score {
+    /// The heat map.
+    ///
+    /// # Errors
+    /// Heat that is not finite, or was taken away.
+    pub fn map(&self) -> Result<ScoreMap<'_>> {
+        let [height, width] = self.size;
+        ScoreMap::new(height, width, &self.heat)
+    }
 }
 
 /// Scores images `[H, W, C]` of the model's size, a batch at a time.
@@ -33,7 +49,18 @@ pub struct Scorer {
     slots: VarId,
     outputs: Vec<Outputs>,
     heat: Value,
+    size: [usize; 2],
     calibration: Vec<Calibration>,
+}
+
+/// What normal images show.
+pub(super) struct Measured {
+    /// Score of each tile.
+    pub tiles: Vec<f32>,
+    /// Of each image.
+    pub images: Vec<f32>,
+    /// Where the colours of heat maps start and end.
+    pub heat_range: [f32; 2],
 }
 
 struct Outputs {
@@ -119,6 +146,11 @@ impl Scorer {
             outputs.push(Outputs { score, positions: of_positions });
         }
         let heat = heat.ok_or_else(|| Error::Internal("a model without scales".into()))?;
+        // Of an image in tiles, what a tile's border spoils has hardly a weight in the whole.
+        let heat = match model.config.score.smooth as f32 {
+            sigma if sigma > 0.0 => gaussian::smooth(t, heat, sigma)?,
+            _ => heat,
+        };
         for o in &outputs {
             tape.keep(o.score);
             tape.keep(o.positions);
@@ -126,7 +158,8 @@ impl Scorer {
         tape.keep(heat);
         let options = PlanOptions { label: "scoring".into(), ..Default::default() };
         let plan = Plan::compile(gpu, &tape, &model.store, &options)?;
-        Ok(Self { plan, batch, image_len, words, slots, outputs, heat, calibration })
+        let size = [height, width];
+        Ok(Self { plan, batch, image_len, words, slots, outputs, heat, size, calibration })
     }
 
     /// Images per step.
@@ -178,7 +211,7 @@ impl Scorer {
                 )));
             }
             let heat = heat[i * pixels..(i + 1) * pixels].to_vec();
-            Ok(Score { score: score as f32, scales: own, heat })
+            Ok(Score { score: score as f32, scales: own, heat, size: self.size })
         };
         (0..n).map(one).collect()
     }
@@ -230,23 +263,19 @@ impl Scorer {
     ///
     /// # Errors
     /// A fault of the GPU.
-    pub fn measure(
-        &self,
-        gpu: &Gpu,
-        model: &Model,
-        pixels: &Pixels,
-    ) -> Result<(Vec<f32>, [f32; 2])> {
-        let (mut scores, mut typical, mut hottest) = (Vec::new(), Vec::new(), Vec::new());
-        for chunk in pixels.bytes.chunks(self.batch * self.image_len) {
+    pub(super) fn measure(&self, gpu: &Gpu, model: &Model, held_out: &HeldOut) -> Result<Measured> {
+        let (mut tiles, mut typical, mut hottest) = (Vec::new(), Vec::new(), Vec::new());
+        for chunk in held_out.pixels.bytes.chunks(self.batch * self.image_len) {
             for mut score in self.score(gpu, model, chunk)? {
-                scores.push(score.score);
+                tiles.push(score.score);
                 typical.push(quantile(&mut score.heat, 0.5));
                 hottest.push(score.heat.iter().copied().fold(f32::MIN, f32::max));
             }
         }
         let low = quantile(&mut typical, 0.5);
-        let high = low + 2.0 * (quantile(&mut hottest, 0.95) - low);
-        Ok((scores, [low, if high > low { high } else { low + 1.0 }]))
+        let high = low + 2.0 * (quantile(&mut held_out.greatest(&hottest), 0.95) - low);
+        let heat_range = [low, if high > low { high } else { low + 1.0 }];
+        Ok(Measured { images: held_out.greatest(&tiles), tiles, heat_range })
     }
 }
 

@@ -4,8 +4,8 @@
 use super::config::{Config, Pseudo};
 use super::labels::Composition;
 use crate::data::{
-    ChannelStats, DEFAULT_MAX_PIXELS, Dataset, LoadOptions, Pixels, Progress, Sample, fingerprint,
-    load, set_is_grey,
+    ChannelStats, DEFAULT_MAX_PIXELS, Dataset, LoadOptions, Loaded, Pixels, Progress, Sample,
+    fingerprint, load, set_is_grey,
 };
 use crate::{Error, Result};
 use rand::SeedableRng;
@@ -14,14 +14,18 @@ use rand_chacha::ChaCha8Rng;
 
 /// Images to learn from.
 pub struct TrainingSet {
-    /// Images at the model's size: normal ones, then labelled anomalies.
+    /// Images at the model's size: normal ones, each as all its tiles, then labelled anomalies.
     pub pixels: Pixels,
+    /// For each of the normal `pixels`, which image it is a tile of; rising from 0.
+    pub tile_of: Vec<u32>,
     /// How many of them, at the end, are anomalies.
     pub anomalies: usize,
     /// Mean and deviation of the normal images' channels.
     pub stats: ChannelStats,
     /// Normal images to measure scores on, instead of a share of the former.
-    pub held_out: Option<Pixels>,
+    held_out: Option<HeldOut>,
+    /// How all of them are loaded.
+    options: LoadOptions,
     /// The images' fingerprint.
     pub fingerprint: String,
     /// The set as it was named.
@@ -51,16 +55,21 @@ impl TrainingSet {
             None => 3,
         };
         let size = config.image.size;
-        let options =
-            LoadOptions { skip_bad, ..LoadOptions::new(size.height, size.width, channels) };
+        let options = LoadOptions {
+            skip_bad,
+            tiling: config.image.tiling(),
+            ..LoadOptions::new(size.height, size.width, channels)
+        };
         let loaded = load(samples, &options, progress)?;
         let kept: Vec<Sample> = loaded.kept.iter().map(|i| samples[*i].clone()).collect();
         let fingerprint = fingerprint(&kept, &loaded.pixels);
         let set = Self {
             stats: loaded.pixels.channel_stats(),
+            tile_of: loaded.tile_of(),
             pixels: loaded.pixels,
             anomalies: 0,
             held_out: None,
+            options,
             fingerprint,
             spec: dataset.spec.to_string(),
         };
@@ -71,12 +80,23 @@ impl TrainingSet {
     /// `skip_bad`.
     ///
     /// # Errors
-    /// No image, or the first bad file.
+    /// No image, the first bad file, or an image larger than a tile: which of its tiles are anomalous
+    /// is not known.
     pub fn add_anomalies(&mut self, samples: &[Sample], skip_bad: bool) -> Result<Vec<Error>> {
-        let (more, skipped) = self.more(samples, skip_bad, "anomalies to learn from")?;
-        self.anomalies += more.n;
-        self.pixels = self.pixels.joined(&more)?;
-        Ok(skipped)
+        let loaded = self.more(samples, skip_bad, "anomalies to learn from")?;
+        let cut = loaded.grids.iter().zip(&loaded.kept).find(|(grid, _)| grid.tiles() > 1);
+        if let (Some((grid, kept)), Some(tiling)) = (cut, self.options.tiling) {
+            return Err(Error::Usage(format!(
+                "{}: an anomaly to learn from that is cut into {} tiles, most of which may be normal; \
+                 expected the part that is anomalous, at most {side} x {side} pixels (image.tile)",
+                samples[*kept].name,
+                grid.tiles(),
+                side = tiling.side
+            )));
+        }
+        self.anomalies += loaded.pixels.n;
+        self.pixels = self.pixels.joined(&loaded.pixels)?;
+        Ok(loaded.skipped)
     }
 
     /// Keeps normal images to measure scores on. Returns the errors of those left out, none unless
@@ -85,19 +105,20 @@ impl TrainingSet {
     /// # Errors
     /// No image, or the first bad file.
     pub fn calibrate_on(&mut self, samples: &[Sample], skip_bad: bool) -> Result<Vec<Error>> {
-        let (more, skipped) = self.more(samples, skip_bad, "images to calibrate with")?;
-        self.held_out = Some(more);
-        Ok(skipped)
+        let loaded = self.more(samples, skip_bad, "images to calibrate with")?;
+        let tile_of = loaded.tile_of();
+        self.held_out = Some(HeldOut { pixels: loaded.pixels, tile_of, unseen: true });
+        Ok(loaded.skipped)
     }
 
-    fn more(
-        &mut self,
-        samples: &[Sample],
-        skip_bad: bool,
-        what: &str,
-    ) -> Result<(Pixels, Vec<Error>)> {
-        let Pixels { height, width, channels, .. } = self.pixels;
-        let options = LoadOptions { skip_bad, ..LoadOptions::new(height, width, channels) };
+    /// Normal images.
+    #[must_use]
+    pub fn images(&self) -> usize {
+        self.tile_of.last().map_or(0, |last| *last as usize + 1)
+    }
+
+    fn more(&mut self, samples: &[Sample], skip_bad: bool, what: &str) -> Result<Loaded> {
+        let options = LoadOptions { skip_bad, ..self.options };
         let loaded = load(samples, &options, &|_, _| {})?;
         if loaded.pixels.n == 0 {
             return Err(Error::Usage(format!("{}: no {what}", self.spec)));
@@ -107,15 +128,33 @@ impl TrainingSet {
         self.fingerprint = blake3::hash(format!("{}{what}{theirs}", self.fingerprint).as_bytes())
             .to_hex()
             .to_string();
-        Ok((loaded.pixels, loaded.skipped))
+        Ok(loaded)
     }
 }
 
 /// Normal images that scores are measured on after the training.
 pub(super) struct HeldOut {
     pub pixels: Pixels,
+    /// For each of them, which image it is a tile of; rising from 0.
+    pub tile_of: Vec<u32>,
     /// Whether none of them was trained on.
     pub unseen: bool,
+}
+
+impl HeldOut {
+    /// The greatest value of each image, of those of its tiles: as images are scored.
+    pub(super) fn greatest(&self, of_tiles: &[f32]) -> Vec<f32> {
+        let mut list = vec![f32::NEG_INFINITY; self.images()];
+        for (image, value) in self.tile_of.iter().zip(of_tiles) {
+            list[*image as usize] = list[*image as usize].max(*value);
+        }
+        list
+    }
+
+    /// How many images.
+    pub(super) fn images(&self) -> usize {
+        self.tile_of.last().map_or(0, |last| *last as usize + 1)
+    }
 }
 
 /// Which images of a set are trained on.
@@ -140,23 +179,34 @@ impl Divided {
     /// # Errors
     /// No room for the images kept back.
     pub(super) fn of(config: &Config, mut set: TrainingSet) -> Result<Self> {
-        let normal = (set.pixels.n - set.anomalies) as u32;
+        let normal = set.tile_of.len() as u32;
         let anomalies: Vec<u32> = (normal..set.pixels.n as u32).collect();
-        let all: Vec<u32> = (0..normal).collect();
-        if let Some(pixels) = set.held_out.take() {
-            let split = Split { normals: all, anomalies };
-            return Ok(Self { set, split, held_out: HeldOut { pixels, unseen: true } });
+        if let Some(held_out) = set.held_out.take() {
+            let split = Split { normals: (0..normal).collect(), anomalies };
+            return Ok(Self { set, split, held_out });
         }
-        let order = permutation(config.seed, usize::MAX / 2, &all);
-        let share = config.score.held_out;
-        let held = if normal < 20 { 0 } else { (f64::from(normal) * share).round() as usize };
+        // By image: a tile overlaps others of its image, which must not be trained on.
+        let images: Vec<u32> = (0..set.images() as u32).collect();
+        let order = permutation(config.seed, usize::MAX / 2, &images);
+        let (n, share) = (images.len(), config.score.held_out);
+        let held = if n < 20 { 0 } else { (n as f64 * share).round() as usize };
         let (held_out, train) = order.split_at(held);
-        let mut normals = train.to_vec();
+        let (mut normals, _) = tiles_of(&set.tile_of, train);
         normals.sort_unstable();
-        let pixels = set.pixels.chosen(if held == 0 { &all } else { held_out })?;
-        let split = Split { normals, anomalies };
-        Ok(Self { set, split, held_out: HeldOut { pixels, unseen: held > 0 } })
+        let (tiles, tile_of) = tiles_of(&set.tile_of, if held == 0 { &images } else { held_out });
+        let held_out = HeldOut { pixels: set.pixels.chosen(&tiles)?, tile_of, unseen: held > 0 };
+        Ok(Self { set, split: Split { normals, anomalies }, held_out })
     }
+}
+
+/// The tiles of the images `chosen`, in their order, and for each which of `chosen` it is of.
+fn tiles_of(tile_of: &[u32], chosen: &[u32]) -> (Vec<u32>, Vec<u32>) {
+    let tiles = |(place, image): (usize, &u32)| {
+        let start = tile_of.partition_point(|of| of < image) as u32;
+        let end = tile_of.partition_point(|of| of <= image) as u32;
+        (start..end).map(move |tile| (tile, place as u32))
+    };
+    chosen.iter().enumerate().flat_map(tiles).unzip()
 }
 
 impl Split {
@@ -256,6 +306,17 @@ mod tests {
         let mut sorted = a;
         sorted.sort_unstable();
         assert_eq!(sorted, all);
+    }
+
+    #[test]
+    fn images_are_held_out_whole() {
+        // 3 images of 2, 1 and 3 tiles.
+        let tile_of = [0, 0, 1, 2, 2, 2];
+        let (tiles, of) = tiles_of(&tile_of, &[2, 0]);
+        assert_eq!((&tiles[..], &of[..]), (&[3, 4, 5, 0, 1][..], &[0, 0, 0, 1, 1][..]));
+        let pixels = Pixels { n: 5, height: 1, width: 1, channels: 1, bytes: vec![0; 5].into() };
+        let held_out = HeldOut { pixels, tile_of: of, unseen: true };
+        assert_eq!(held_out.greatest(&[1.0, 5.0, 2.0, -1.0, -3.0]), [5.0, -1.0]);
     }
 
     fn split(normals: u32, anomalies: u32) -> Split {

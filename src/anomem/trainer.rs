@@ -9,7 +9,7 @@ use super::journal::{
 use super::labels::Composition;
 use super::made::{auroc, make};
 use super::model::Model;
-use super::scorer::Scorer;
+use super::scorer::{Measured, Scorer};
 use super::set::{Divided, HeldOut, Recipe, Split, TrainingSet};
 use super::start::Start;
 use super::step::{HISTORY, Input, Phase, Recorded, Steps, Sums, counters_of};
@@ -306,10 +306,11 @@ impl Run {
             0 => String::new(),
             n => format!(" and {n} labelled anomalies"),
         };
+        let what = if self.model.config.image.tile > 0 { "tiles" } else { "images" };
         observer.note(&format!(
-            "{} training images{anomalies}, {} to calibrate on; batches of {}; {:.2} million parameters",
+            "{} training {what}{anomalies}, {} images to calibrate on; batches of {}; {:.2} million parameters",
             self.split.normals.len(),
-            self.held_out.pixels.n,
+            self.held_out.images(),
             self.batch,
             parameters as f64 / 1e6
         ));
@@ -557,13 +558,14 @@ impl Run {
         let scorer = Scorer::new(gpu, &mut self.model, "calibration")?;
         self.model.calibration = scorer.calibrate(gpu, &self.model, &self.held_out.pixels)?;
         let scorer = Scorer::new(gpu, &mut self.model, "measured")?;
-        let (scores, range) = scorer.measure(gpu, &self.model, &self.held_out.pixels)?;
-        self.model.heat_range = range;
+        let Measured { tiles, images, heat_range } =
+            scorer.measure(gpu, &self.model, &self.held_out)?;
+        self.model.heat_range = heat_range;
         self.model.made_auroc = match self.model.config.anomalies.pseudo {
             Pseudo::None => None,
             pseudo => {
                 let made = make(gpu, &mut self.model, &self.held_out.pixels, pseudo)?;
-                Some(auroc(&scores, &scorer.scores(gpu, &self.model, &made)?)?)
+                Some(auroc(&tiles, &scorer.scores(gpu, &self.model, &made)?)?)
             }
         };
         if let Some(auroc) = self.model.made_auroc {
@@ -581,7 +583,7 @@ impl Run {
             }
         }
         // Scores of images that were trained on would promise too few false alarms.
-        self.model.normal_scores = if self.held_out.unseen { scores } else { Vec::new() };
+        self.model.normal_scores = if self.held_out.unseen { images } else { Vec::new() };
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use crate::anomem::{
 use crate::data::synth::{SynthOptions, generate};
 use crate::data::{DEFAULT_MAX_PIXELS, DataSpec, Dataset, Raster, Sample};
 use crate::gpu::Gpu;
-use crate::report::heatmap::{Example, Range, ScoreMap, sheet, write_png};
+use crate::report::heatmap::{Example, Range, sheet, write_png};
 use crate::report::{Metrics, write_atomic};
 use crate::{Error, Result};
 use clap::Args;
@@ -132,12 +132,10 @@ impl Demo {
             drawn.push((image, sample.decode_mask(DEFAULT_MAX_PIXELS)?, score));
             Ok(())
         })?;
-        let size = model.config.image.size;
         let examples: Vec<Example<'_>> = drawn
             .iter()
             .map(|(image, mask, score)| {
-                let map = ScoreMap::new(size.height, size.width, &score.heat)?;
-                Ok(Example { image, map, mask: mask.as_ref() })
+                Ok(Example { image, map: score.map()?, mask: mask.as_ref() })
             })
             .collect::<Result<_>>()?;
         let [low, high] = model.heat_range;

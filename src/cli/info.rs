@@ -52,7 +52,13 @@ impl Info {
         );
         let size = config.image.size;
         let channels = facts.channel_mean.len();
-        line("images", format!("{} x {} x {channels}", size.height, size.width));
+        let tiles = match config.image.tiling() {
+            None => String::new(),
+            Some(t) => {
+                format!(", from tiles of {0} x {0} that share {1} pixels", t.side, t.overlap)
+            }
+        };
+        line("images", format!("{} x {} x {channels}{tiles}", size.height, size.width));
         line(
             "memory",
             format!("stages {:?}, {:?} prototypes", config.memory.scales, config.memory.slots),

@@ -4,7 +4,7 @@ use super::Common;
 use super::progress::Progress;
 use crate::anomem::{Model, Observer, Score, Scorer, load_model, score_samples};
 use crate::data::{DEFAULT_MAX_PIXELS, DataSpec, Dataset, Sample};
-use crate::report::heatmap::{Range, ScoreMap, overlay, write_png};
+use crate::report::heatmap::{Range, overlay, write_png};
 use crate::report::{Judge, ScoreRow, ScoreTable};
 use crate::{Error, Result};
 use clap::Args;
@@ -34,6 +34,10 @@ pub(super) struct Predict {
     /// Also write each image with its deviations laid over it, all on one scale.
     #[arg(long)]
     heatmaps: bool,
+    /// Smooth heat maps by a Gaussian of this deviation, pixels of the map; the model's own setting if
+    /// not given.
+    #[arg(long, value_name = "SIGMA")]
+    smooth: Option<f64>,
     /// List and leave out files that cannot be read, instead of stopping at the first.
     #[arg(long)]
     skip_bad: bool,
@@ -61,12 +65,16 @@ impl Predict {
         let mut progress = Progress::new(self.common.quiet.ui());
         progress.adapter(&gpu);
         let (mut model, _) = load_model(&gpu, &self.model)?;
+        model.config.score.smooth = self.smooth.unwrap_or(model.config.score.smooth);
+        model.config.validate()?;
         let judge = self.judge(&model)?;
         if let Some(warning) = judge.as_ref().and_then(Judge::warning) {
             progress.warn(&warning);
         }
         let scorer = Scorer::new(&gpu, &mut model, "scoring")?;
         std::fs::create_dir_all(&self.out).map_err(|e| Error::file(&self.out, e))?;
+        let [low, high] = model.heat_range;
+        let range = Range { low, high };
         let mut scored: Vec<(Sample, Score)> = Vec::new();
         let skipped = score_samples(
             &gpu,
@@ -76,9 +84,11 @@ impl Predict {
             self.skip_bad,
             &mut progress,
             |sample, _, mut score| {
-                if !self.heatmaps {
-                    score.heat = Vec::new();
+                if self.heatmaps {
+                    self.draw(sample, &score, range)?;
                 }
+                // Kept, the maps of many images would fill the memory.
+                score.heat = Vec::new();
                 scored.push((sample.clone(), score));
                 Ok(())
             },
@@ -96,25 +106,21 @@ impl Predict {
         let alarms = table.rows.iter().filter(|r| r.judgement.is_some_and(|j| j.anomalous)).count();
         let file = self.out.join("scores.csv");
         table.write(&file)?;
-        if self.heatmaps {
-            let [low, high] = model.heat_range;
-            let size = model.config.image.size;
-            for (done, (sample, score)) in scored.iter().enumerate() {
-                let image = sample.decode(DEFAULT_MAX_PIXELS)?;
-                let map = ScoreMap::new(size.height, size.width, &score.heat)?;
-                let picture = self.out.join("heatmaps").join(picture_name(&sample.name));
-                if let Some(folder) = picture.parent() {
-                    std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
-                }
-                write_png(&picture, &overlay(&image, map, Range { low, high }))?;
-                progress.advance("drawing", done as u64 + 1, scored.len() as u64);
-            }
-        }
         if judge.is_some() {
             super::print(&format!("{alarms} of {} images are anomalous\n", table.rows.len()))?;
         }
         super::print(&format!("{}\n", file.display()))?;
         Ok(if self.fail_on_anomaly && alarms > 0 { super::ANOMALY } else { 0 })
+    }
+
+    /// Writes an image with its heat map over it.
+    fn draw(&self, sample: &Sample, score: &Score, range: Range) -> Result<()> {
+        let image = sample.decode(DEFAULT_MAX_PIXELS)?;
+        let picture = self.out.join("heatmaps").join(picture_name(&sample.name));
+        if let Some(folder) = picture.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
+        }
+        write_png(&picture, &overlay(&image, score.map()?, range))
     }
 
     /// What verdicts are made with; nothing where the model holds no scores of held-out images.

@@ -8,7 +8,7 @@ use crate::anomem::{
 use crate::data::{DEFAULT_MAX_PIXELS, Sample};
 use crate::gpu::Gpu;
 use crate::report::chart::{Axis, Level, Lines, Series};
-use crate::report::heatmap::{Example, Range, ScoreMap};
+use crate::report::heatmap::{Example, Range};
 use crate::report::page::{Curves, Learned, Page, Scored, Shown, Tested, Threshold, keep, kept};
 use crate::report::{Judge, Metrics, Picture};
 use crate::{Error, Result};
@@ -143,7 +143,6 @@ impl Outcome<'_> {
             chosen.iter().map(|judged| (judged.name.as_str(), *judged)).collect();
         let wanted = self.samples.iter().filter(|s| by_name.contains_key(s.name.as_str()));
         let samples: Vec<Sample> = wanted.cloned().collect();
-        let size = self.model.config.image.size;
         let [low, high] = self.model.heat_range;
         let mut drawn = HashMap::new();
         score_samples(
@@ -157,8 +156,7 @@ impl Outcome<'_> {
                 let Some(judged) = by_name.get(sample.name.as_str()) else { return Ok(()) };
                 let image = sample.decode(DEFAULT_MAX_PIXELS)?;
                 let mask = sample.decode_mask(DEFAULT_MAX_PIXELS)?;
-                let map = ScoreMap::new(size.height, size.width, &score.heat)?;
-                let example = Example { image: &image, map, mask: mask.as_ref() };
+                let example = Example { image: &image, map: score.map()?, mask: mask.as_ref() };
                 let [image, heat, mask] = example.pictures(Range { low, high }, SIDE)?;
                 let picture = |raster: Option<_>| raster.as_ref().map(Picture::of).transpose();
                 if let (Some(image), Some(heat)) = (picture(image)?, picture(heat)?) {
@@ -239,7 +237,11 @@ fn summary(
         Some(_) => ", colour",
         None => "",
     };
-    fact("Seen at", format!("{} × {} pixels{colour}", size.height, size.width));
+    let tiles = match config.image.tile {
+        0 => String::new(),
+        side => format!(", tiles of {side} × {side} pixels"),
+    };
+    fact("Seen at", format!("{} × {} pixels{colour}{tiles}", size.height, size.width));
     let network = format!("{:?}", config.network.backbone).to_lowercase();
     fact("Network", format!("{network}, {} of its width", config.network.width));
     let memories = config.memory.scales.iter().zip(&config.memory.slots);

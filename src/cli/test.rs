@@ -20,6 +20,10 @@ pub(super) struct Test {
     /// Write the figures as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Smooth heat maps by a Gaussian of this deviation, pixels of the map; the model's own setting if
+    /// not given.
+    #[arg(long, value_name = "SIGMA")]
+    smooth: Option<f64>,
     /// Also measure the distance to the nearest training image, pixel by pixel.
     #[arg(long)]
     baseline: bool,
@@ -37,6 +41,8 @@ impl Test {
         let mut progress = Progress::new(self.common.quiet.ui());
         progress.adapter(&gpu);
         let (mut model, state) = load_model(&gpu, &self.model)?;
+        model.config.score.smooth = self.smooth.unwrap_or(model.config.score.smooth);
+        model.config.validate()?;
         let scorer = Scorer::new(&gpu, &mut model, "scoring")?;
         let skip_bad = self.data.skip_bad;
         let (metrics, judged) =

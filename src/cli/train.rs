@@ -26,6 +26,16 @@ pub(super) struct Train {
     /// Passes over the images; 0 writes the untrained network.
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
+    /// Cut larger images into tiles of SIZE x SIZE of their pixels, so that small defects survive the
+    /// resizing to image.size; tests and predictions then do the same.
+    #[arg(long, value_name = "SIZE")]
+    tile: Option<usize>,
+    /// Pixels that neighbouring tiles share at least; a quarter of a tile if not given.
+    #[arg(long, value_name = "N")]
+    overlap: Option<usize>,
+    /// Smooth heat maps by a Gaussian of this deviation, pixels of the map; 0 = not.
+    #[arg(long, value_name = "SIGMA")]
+    smooth: Option<f64>,
     /// Every random number follows from it.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -52,6 +62,12 @@ impl Train {
             // No more than asked for.
             (config.train.epochs, config.train.least_steps) = (epochs, 0);
         }
+        config.image.tile = self.tile.unwrap_or(config.image.tile);
+        config.image.overlap = self.overlap.or(config.image.overlap);
+        if self.overlap.is_some() && config.image.tile == 0 {
+            return Err(Error::Usage("--overlap: there are no tiles; give --tile SIZE too".into()));
+        }
+        config.score.smooth = self.smooth.unwrap_or(config.score.smooth);
         config.seed = self.seed.unwrap_or(config.seed);
         config.validate()?;
         let folder = RunFolder(self.out.clone());

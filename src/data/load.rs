@@ -9,6 +9,7 @@ use super::dataset::{Sample, Source};
 use super::decode::{self, DEFAULT_MAX_PIXELS};
 use super::pixels::Pixels;
 use super::raster::Raster;
+use super::tiles::{Grid, Tiling};
 use crate::{Error, Result};
 
 /// The form in which images are loaded.
@@ -24,19 +25,37 @@ pub struct LoadOptions {
     pub max_pixels: u64,
     /// Leave out files that cannot be decoded, instead of failing.
     pub skip_bad: bool,
+    /// Cut larger images into tiles and resize each; `None`: resize whole images.
+    pub tiling: Option<Tiling>,
 }
 
 impl LoadOptions {
     /// Images of `height` x `width` with `channels` 1 or 3; any bad file is an error.
     pub fn new(height: usize, width: usize, channels: usize) -> Self {
-        Self { height, width, channels, max_pixels: DEFAULT_MAX_PIXELS, skip_bad: false }
+        let (max_pixels, skip_bad, tiling) = (DEFAULT_MAX_PIXELS, false, None);
+        Self { height, width, channels, max_pixels, skip_bad, tiling }
     }
 
     fn image_len(&self) -> usize {
         self.height * self.width * self.channels
     }
 
-    /// A zeroed buffer for `n` images.
+    /// The tiles of an image of `size` `[height, width]`.
+    fn grid(&self, size: [usize; 2]) -> Grid {
+        Grid::new(size, [self.height, self.width], self.tiling)
+    }
+
+    /// The tiles of each of `samples`, as its header says; `None` for one that cannot be read.
+    fn grids(&self, samples: &[Sample]) -> Vec<Option<Grid>> {
+        if self.tiling.is_none() {
+            // One tile each, whatever their size: no header is read twice.
+            return vec![Some(self.grid([self.height, self.width])); samples.len()];
+        }
+        let grid = |sample: &Sample| Some(self.grid(sample.size(self.max_pixels).ok()?));
+        samples.par_iter().map(grid).collect()
+    }
+
+    /// A zeroed buffer for `n` images or tiles.
     fn allocate(&self, n: usize) -> Result<Bytes> {
         let Self { height, width, channels, .. } = *self;
         let sides = 1..=1 << 15;
@@ -53,29 +72,44 @@ impl LoadOptions {
 /// Loaded images, and what was left out.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The images that could be decoded, in order.
+    /// The images that could be decoded, in order; each as all its tiles.
     pub pixels: Pixels,
-    /// For each image in `pixels`, which of the samples it is.
+    /// For each image, which of the samples it is.
     pub kept: Vec<usize>,
+    /// For each image, its tiles: one without a [`LoadOptions::tiling`].
+    pub grids: Vec<Grid>,
     /// Why each of the others was left out; empty unless [`LoadOptions::skip_bad`].
     pub skipped: Vec<Error>,
+}
+
+impl Loaded {
+    /// For each of the `pixels`, which of the [images](Self::kept) it is a tile of.
+    #[must_use]
+    pub fn tile_of(&self) -> Vec<u32> {
+        let tiles = |(image, grid): (usize, &Grid)| vec![image as u32; grid.tiles()];
+        self.grids.iter().enumerate().flat_map(tiles).collect()
+    }
 }
 
 /// Called with how many of how many images are done, from any thread, in no order.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
 impl Sample {
-    /// Decodes this image in the form of `options`, `[H, W, C]`.
+    /// Decodes this image in the form of `options`: its tiles one after another, `[T, H, W, C]`.
     ///
     /// # Errors
     /// [`Error::File`] when it cannot be decoded; see [`decode::decode_file`].
-    pub fn load(&self, options: &LoadOptions) -> Result<Raster> {
+    fn load(&self, options: &LoadOptions) -> Result<Vec<u8>> {
+        let LoadOptions { height, width, channels, .. } = *options;
         let raster = self.decode(options.max_pixels)?;
         // Grey before resizing is less work, and colour after it is the same at less work.
-        Ok(if options.channels < raster.channels {
-            raster.with_channels(options.channels).resized(options.height, options.width)
-        } else {
-            raster.resized(options.height, options.width).with_channels(options.channels)
+        let raster =
+            if channels < raster.channels { raster.with_channels(channels) } else { raster };
+        let grid = options.grid([raster.height, raster.width]);
+        let seen = |part: Raster| part.resized(height, width).with_channels(channels).bytes;
+        Ok(match grid.tiles() {
+            1 => seen(raster),
+            tiles => (0..tiles).flat_map(|i| seen(raster.part(grid.tile(i)))).collect(),
         })
     }
 
@@ -129,38 +163,57 @@ impl Sample {
 }
 
 /// Loads `samples` into one buffer, on all cores. Beside the buffer, each core holds one image at
-/// its full size.
+/// its full size, and all its tiles.
 ///
 /// # Errors
 /// The first bad file, in the order of the samples, unless [`LoadOptions::skip_bad`];
 /// [`Error::Limit`] or [`Error::File`] when there is no room for the buffer.
 pub fn load(samples: &[Sample], options: &LoadOptions, progress: Progress<'_>) -> Result<Loaded> {
-    let mut bytes = options.allocate(samples.len())?;
+    let grids = options.grids(samples);
+    let tiles: Vec<usize> = grids.iter().map(|g| g.as_ref().map_or(0, Grid::tiles)).collect();
+    let mut bytes = options.allocate(tiles.iter().sum())?;
     let len = options.image_len();
-    let errors = fill(samples, &mut bytes, len, !options.skip_bad, progress, |sample| {
-        Ok(sample.load(options)?.bytes)
-    });
+    let slots = slots(&mut bytes, tiles.iter().map(|tiles| tiles * len));
+    let errors = fill(samples, slots, !options.skip_bad, progress, |sample| sample.load(options));
     if let (false, Some((_, error))) = (options.skip_bad, errors.first()) {
         return Err(error.clone());
     }
     let mut bad = errors.iter().map(|(index, _)| *index).peekable();
-    let kept: Vec<_> = (0..samples.len()).filter(|index| bad.next_if_eq(index).is_none()).collect();
-    for (to, &from) in kept.iter().enumerate() {
-        bytes.copy_within(from * len..(from + 1) * len, to * len);
+    let (mut kept, mut left) = (Vec::new(), Vec::new());
+    let (mut from, mut to) = (0, 0);
+    for (index, grid) in grids.into_iter().enumerate() {
+        let size = tiles[index] * len;
+        if let (None, Some(grid)) = (bad.next_if_eq(&index), grid) {
+            bytes.copy_within(from..from + size, to);
+            kept.push(index);
+            left.push(grid);
+            to += size;
+        }
+        from += size;
     }
-    bytes.truncate(kept.len() * len);
+    bytes.truncate(to);
     let LoadOptions { height, width, channels, .. } = *options;
-    let pixels = Pixels { n: kept.len(), height, width, channels, bytes };
-    Ok(Loaded { pixels, kept, skipped: errors.into_iter().map(|(_, error)| error).collect() })
+    let pixels = Pixels { n: to / len, height, width, channels, bytes };
+    let skipped = errors.into_iter().map(|(_, error)| error).collect();
+    Ok(Loaded { pixels, kept, grids: left, skipped })
 }
 
-/// Writes `work(sample)` into each `len` bytes of `bytes`, in parallel, and returns the errors in
-/// the order of the samples. With `stop_early`, samples after a failed one may be left undone;
-/// those before it never are, so that the first error is always the same.
+/// Consecutive parts of `bytes`, of the given lengths.
+fn slots(mut bytes: &mut [u8], lengths: impl Iterator<Item = usize>) -> Vec<&mut [u8]> {
+    let cut = |length| {
+        let (slot, rest) = std::mem::take(&mut bytes).split_at_mut(length);
+        bytes = rest;
+        slot
+    };
+    lengths.map(cut).collect()
+}
+
+/// Writes `work(sample)` into each of `slots`, in parallel, and returns the errors in the order of
+/// the samples. With `stop_early`, samples after a failed one may be left undone; those before it
+/// never are, so that the first error is always the same.
 fn fill(
     samples: &[Sample],
-    bytes: &mut [u8],
-    len: usize,
+    slots: Vec<&mut [u8]>,
     stop_early: bool,
     progress: Progress<'_>,
     work: impl Fn(&Sample) -> Result<Vec<u8>> + Sync,
@@ -169,7 +222,7 @@ fn fill(
     let done = AtomicUsize::new(0);
     samples
         .par_iter()
-        .zip(bytes.par_chunks_mut(len))
+        .zip(slots)
         .enumerate()
         .filter_map(|(index, (sample, slot))| {
             if stop_early && index > first_bad.load(Ordering::Relaxed) {
@@ -177,16 +230,17 @@ fn fill(
             }
             let result = work(sample);
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, samples.len());
-            match result {
-                Ok(image) => {
+            let error = match result {
+                Ok(image) if image.len() == slot.len() => {
                     slot.copy_from_slice(&image);
-                    None
+                    return None;
                 }
-                Err(error) => {
-                    first_bad.fetch_min(index, Ordering::Relaxed);
-                    Some((index, error))
-                }
-            }
+                // Its header told another size, or could not be read a moment ago.
+                Ok(_) => Error::Usage(format!("{}: changed while it was read", sample.name)),
+                Err(error) => error,
+            };
+            first_bad.fetch_min(index, Ordering::Relaxed);
+            Some((index, error))
         })
         .collect()
 }
@@ -214,7 +268,8 @@ pub fn load_masks(samples: &[Sample], options: &LoadOptions) -> Result<Masks> {
     let mut bytes = options.allocate(samples.len())?;
     let len = options.image_len();
     let LoadOptions { height, width, .. } = options;
-    let errors = fill(samples, &mut bytes, len, true, &|_, _| {}, |sample| {
+    let slots = bytes.chunks_mut(len).collect();
+    let errors = fill(samples, slots, true, &|_, _| {}, |sample| {
         let mask = sample.decode_mask(options.max_pixels)?;
         Ok(mask.map_or_else(|| vec![0; len], |mask| mask.resized_mask(height, width).bytes))
     });
@@ -294,6 +349,34 @@ mod tests {
         assert!(loaded.skipped[3].to_string().contains("11.png"));
         assert_eq!(loaded.pixels.bytes.len(), 8 * 4);
         assert_eq!(loaded.pixels.image(7), [110; 4]);
+    }
+
+    #[test]
+    fn large_images_come_in_tiles() {
+        // Columns 0 to 5 and 0 to 2 of brightness; the second image is no larger than a tile.
+        let columns = |width: u8| {
+            let row: Vec<u8> = std::iter::once(0).chain((0..width).map(|x| 40 * x)).collect();
+            crate::data::testing::png(u32::from(width), 2, 8, 0, &[], &row.repeat(2))
+        };
+        let dir = folder_of([
+            ("0.png", columns(6)),
+            ("1.png", columns(3)),
+            ("2.png", b"x".to_vec()),
+            ("3.png", columns(5)),
+        ]);
+        let tiling = Some(Tiling { side: 4, overlap: 1 });
+        let options = LoadOptions { tiling, skip_bad: true, ..LoadOptions::new(1, 4, 1) };
+        let samples = open(dir.path()).train;
+        let loaded = load(&samples, &options, &quiet).unwrap();
+        assert_eq!((&loaded.kept[..], loaded.skipped.len()), (&[0, 1, 3][..], 1));
+        assert_eq!(loaded.tile_of(), [0, 0, 1, 2, 2]);
+        assert_eq!(loaded.pixels.image(0), [0, 40, 80, 120]);
+        assert_eq!(loaded.pixels.image(1), [80, 120, 160, 200]);
+        assert_eq!(loaded.pixels.image(4), [40, 80, 120, 160]);
+        assert_eq!(loaded.grids[0].map(), [1, 6]);
+        assert_eq!(loaded.grids[1].map(), [1, 4]);
+        let strict = LoadOptions { skip_bad: false, ..options };
+        assert!(load(&samples, &strict, &quiet).unwrap_err().to_string().contains("2.png"));
     }
 
     #[test]

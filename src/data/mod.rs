@@ -3,6 +3,7 @@
 //! ```text
 //! --data SPEC -> DataSpec -> Dataset (which images, train or test, normal or anomalous, masks)
 //!   -> load or stream -> Pixels [N, H, W, C] u8 -> mean and deviation, fingerprint
+//!      large images -> tiles (Grid) of one size; maps of tiles -> map of the image (Blend)
 //! check: the same images, examined instead of loaded.    synth: images made, with their masks.
 //! ```
 
@@ -20,6 +21,7 @@ mod stream;
 pub mod synth;
 #[cfg(test)]
 mod testing;
+mod tiles;
 
 pub use binary::Records;
 pub use bytes::Bytes;
@@ -30,3 +32,4 @@ pub use pixels::{ChannelStats, Pixels, fingerprint};
 pub use raster::Raster;
 pub use spec::{DataSpec, Format};
 pub use stream::{Chunk, stream};
+pub use tiles::{Blend, Grid, Tiling};

@@ -35,6 +35,21 @@ impl Raster {
         Self { channels, bytes, ..self }
     }
 
+    /// The part `[top, left, height, width]` of the image.
+    ///
+    /// # Panics
+    /// When it reaches beyond the image.
+    #[must_use]
+    pub fn part(&self, [top, left, height, width]: [usize; 4]) -> Self {
+        let channels = self.channels;
+        let mut bytes = Vec::with_capacity(height * width * channels);
+        for y in top..top + height {
+            let start = (y * self.width + left) * channels;
+            bytes.extend_from_slice(&self.bytes[start..start + width * channels]);
+        }
+        Self { height, width, channels, bytes }
+    }
+
     /// The image at `height` x `width`: a triangle filter stretched by the scale when shrinking
     /// (antialiased), bilinear when growing.
     #[must_use]
@@ -132,6 +147,14 @@ mod tests {
         };
         assert!(!rgb.is_grey());
         assert_eq!(rgb.with_channels(1).bytes, [76, 150, 29]);
+    }
+
+    #[test]
+    fn parts_by_hand() {
+        let image = grey(3, 4, &(0..12).collect::<Vec<_>>());
+        assert_eq!(image.part([1, 2, 2, 2]), grey(2, 2, &[6, 7, 10, 11]));
+        assert_eq!(image.clone().with_channels(3).part([2, 0, 1, 1]).bytes, [8; 3]);
+        assert_eq!(image.part([0, 0, 3, 4]), image);
     }
 
     #[test]
