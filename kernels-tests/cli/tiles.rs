@@ -1,4 +1,4 @@
-//! Images larger than the network sees, in tiles; smoothed heat maps.
+//! Images larger than the network sees, in tiles; smoothed heat maps; event files for TensorBoard.
 
 use crate::text;
 use crate::training::{SMALL, folder_with, has_adapter, refused, run};
@@ -65,4 +65,28 @@ fn large_images_are_learned_and_judged_in_tiles() {
     );
     let told = refused(&dir, &train("x", "--tile 64 --anomalies data/test/hole"));
     assert!(told.contains("000.png: an anomaly to learn from that is cut into 9 tiles"), "{told}");
+}
+
+#[test]
+fn epochs_are_written_for_tensorboard() {
+    if !has_adapter() {
+        return;
+    }
+    let dir = folder_with("--size 32 --train-good 20 --test-good 2 --per-defect 1");
+    let train = |out: &str, more: &str| {
+        format!("train --data data --out {out} {SMALL} --epochs 3 --tensorboard events {more}")
+    };
+    run(&dir, &train("run", ""));
+    let sizes = || {
+        let files = std::fs::read_dir(dir.path().join("events")).unwrap();
+        let mut sizes: Vec<u64> = files.map(|f| f.unwrap().metadata().unwrap().len()).collect();
+        sizes.sort_unstable();
+        sizes
+    };
+    let first = sizes();
+    assert!(first.len() == 1 && first[0] > 3 * 100, "{first:?}");
+    assert!(refused(&dir, &train("other", "")).contains("events: holds event files already"));
+    // All epochs are done: another file, of nothing but its version.
+    run(&dir, &train("run", "--resume"));
+    assert_eq!(sizes(), [40, first[0]]);
 }

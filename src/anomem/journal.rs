@@ -33,6 +33,34 @@ pub struct EpochRecord {
     pub seconds: f64,
 }
 
+impl EpochRecord {
+    /// Every number of the record under its name, but the step: `train/loss`, `train/stage3/entropy`,
+    /// or `heads/...` for a frozen stage 2.
+    ///
+    /// # Errors
+    /// None in practice: a record that is no JSON.
+    pub fn scalars(&self) -> Result<Vec<(String, f64)>> {
+        let record =
+            serde_json::to_value(self).map_err(|e| Error::Internal(format!("log: {e}")))?;
+        let group = if self.phase == Phase::Stage2 { "heads" } else { "train" };
+        let mut list = Vec::new();
+        let mut add = |prefix: &str, part: &serde_json::Value, not: &str| {
+            let numbers = part.as_object().into_iter().flatten();
+            let numbers = numbers.filter(|(name, _)| name.as_str() != not);
+            list.extend(
+                numbers.filter_map(|(name, v)| Some((format!("{prefix}/{name}"), v.as_f64()?))),
+            );
+        };
+        add(group, &record, "step");
+        for (scale, part) in
+            self.scales.iter().zip(record["scales"].as_array().into_iter().flatten())
+        {
+            add(&format!("{group}/stage{}", scale.stage), part, "stage");
+        }
+        Ok(list)
+    }
+}
+
 /// One scale in an epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScaleRecord {
@@ -246,6 +274,31 @@ mod tests {
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(text, r#"{"stage":3,"image_hinge":0.5}"#);
         assert_eq!(serde_json::from_str::<ScaleRecord>(&text).unwrap(), record);
+    }
+
+    #[test]
+    fn scalars_name_every_number() {
+        let record = EpochRecord {
+            phase: Phase::Stage1,
+            epoch: 2,
+            step: 46,
+            lr: 0.1,
+            loss: 4.5,
+            scales: vec![scale(4.0, 0.5, 0.1)],
+            grad_norm: 0.05,
+            non_finite_steps: 0,
+            images_per_second: 100.0,
+            seconds: 20.0,
+        };
+        let list = record.scalars().unwrap();
+        let of = |name: &str| list.iter().find(|(n, _)| n == name).map(|(_, value)| *value);
+        // Seven of the epoch, five of stage 1, four of its memory.
+        assert_eq!(list.len(), 7 + 5 + 4, "{list:?}");
+        assert_eq!(of("train/loss"), Some(4.5));
+        assert_eq!(of("train/epoch"), Some(2.0));
+        assert_eq!(of("train/stage3/entropy"), Some(0.5));
+        let heads = EpochRecord { phase: Phase::Stage2, ..record };
+        assert!(heads.scalars().unwrap().iter().all(|(name, _)| name.starts_with("heads/")));
     }
 
     #[test]

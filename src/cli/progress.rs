@@ -1,25 +1,31 @@
 //! The library's news on standard error.
 
 use super::ui::{Bar, Ui};
-use crate::Error;
 use crate::anomem::{EpochRecord, MemoryRecord, Observer, Phase, ScaleRecord};
 use crate::gpu::{Gpu, Profile};
-use crate::{Result, report::write_atomic};
+use crate::report::{EventLog, write_atomic};
+use crate::{Error, Result};
 use std::path::Path;
 
 /// Shows what a training or scoring run tells.
 pub(super) struct Progress {
     ui: Ui,
     bar: Option<(&'static str, Bar)>,
+    events: Option<EventLog>,
 }
 
 impl Progress {
     pub(super) fn new(ui: Ui) -> Self {
-        Self { ui, bar: None }
+        Self { ui, bar: None, events: None }
     }
 
     pub(super) fn ui(&self) -> &Ui {
         &self.ui
+    }
+
+    /// From now on writes the numbers of each epoch to `events` too.
+    pub(super) fn events_to(&mut self, events: EventLog) {
+        self.events = Some(events);
     }
 
     /// Says which adapter computes.
@@ -81,6 +87,13 @@ impl Observer for Progress {
             r.grad_norm,
             r.images_per_second
         ));
+        if let Some(events) = &mut self.events
+            && let Err(error) = r.scalars().and_then(|list| events.add(r.step, &list))
+        {
+            // Curves that cannot be drawn are no fault of the training.
+            self.events = None;
+            self.warn(&format!("no more is written for TensorBoard: {error}"));
+        }
     }
 
     fn note(&mut self, text: &str) {

@@ -5,6 +5,7 @@ use super::{Common, ConfigArgs, DataArgs, report};
 use crate::anomem::{Glimpse, RunFolder, TrainingSet, train};
 use crate::data::{DataSpec, Dataset};
 use crate::gpu::Profile;
+use crate::report::EventLog;
 use crate::{Error, Result};
 use clap::Args;
 use std::path::PathBuf;
@@ -48,6 +49,9 @@ pub(super) struct Train {
     /// Share of the training images that is anomalous, drawn from the other classes of a class set.
     #[arg(long, value_name = "SHARE", conflicts_with = "anomalies")]
     gamma: Option<f64>,
+    /// Also write loss, rates and memory of each epoch to DIR, for TensorBoard.
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
     /// Go on where a killed run of the same settings stopped.
     #[arg(long)]
     resume: bool,
@@ -82,6 +86,9 @@ impl Train {
         let gpu = self.common.open()?;
         let mut progress = Progress::new(self.common.quiet.ui());
         progress.adapter(&gpu);
+        if let Some(dir) = &self.tensorboard {
+            progress.events_to(EventLog::create(dir, self.resume)?);
+        }
         let (mut set, skipped) = {
             let bar = progress.ui().bar("decoding images");
             let update = |done, all| bar.update(done, all);

@@ -6,6 +6,7 @@
 //! scores, held-out scores -> verdict (p-values) -> scores (scores.csv)
 //! images, maps, masks -> heatmap (overlays, contact sheets) -> picture (PNG, JPEG inside HTML) -+
 //! curves, scores -> chart (SVG) -+-> page (report.html)
+//! numbers of epochs -> tensorboard (event files)
 //! every file -> atomic (temporary name, sync, rename)
 //! ```
 
@@ -20,10 +21,12 @@ mod ranking;
 mod regions;
 mod scores;
 mod table;
+mod tensorboard;
 mod verdict;
 
 pub use atomic::write_atomic;
 pub use metrics::{Evaluator, Metrics, Summary};
 pub use picture::Picture;
 pub use scores::{ScoreRow, ScoreTable, Truth};
+pub use tensorboard::EventLog;
 pub use verdict::{Judge, Judgement};
