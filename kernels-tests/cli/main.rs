@@ -7,6 +7,7 @@
 mod images_and_heat_maps;
 
 mod examples;
+mod reproduce;
 mod training;
 
 use std::fs;

@@ -28,14 +28,14 @@ fn words(line: &str) -> Vec<&str> {
 }
 
 /// Runs a command line, which must succeed.
-fn run(dir: &TempDir, line: &str) -> Output {
+pub(crate) fn run(dir: &TempDir, line: &str) -> Output {
     let output = anomem(dir, &words(line));
     assert_eq!(output.status.code(), Some(0), "{line}: {}", text(&output.stderr));
     output
 }
 
 /// A command line that runs beside the test.
-fn started(dir: &TempDir, line: &str) -> Child {
+pub(crate) fn started(dir: &TempDir, line: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_anomem"))
         .current_dir(dir.path())
         .args(words(line))
@@ -45,7 +45,7 @@ fn started(dir: &TempDir, line: &str) -> Child {
 }
 
 /// The error of a command line that must fail with exit code 2.
-fn refused(dir: &TempDir, line: &str) -> String {
+pub(crate) fn refused(dir: &TempDir, line: &str) -> String {
     let output = anomem(dir, &words(line));
     assert_eq!(output.status.code(), Some(2), "{line}: {}", text(&output.stderr));
     text(&output.stderr)
