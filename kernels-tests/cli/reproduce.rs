@@ -42,7 +42,7 @@ fn an_interrupted_grid_ends_as_one_left_alone() {
     let out = |name: &str| dir.path().join(name);
     let line = |name: &str| {
         format!(
-            "reproduce one-vs-all --data classes --out {name} --size smoke --gamma 0,0.05 --classes fabric,metal"
+            "reproduce one-vs-all --data classes --out {name} --size smoke --set train.epochs=6 --gamma 0,0.05 --classes fabric,metal"
         )
     };
     let whole = text(&run(&dir, &line("whole")).stdout);

@@ -19,6 +19,7 @@ use std::path::PathBuf;
     after_help = "Example:\n  anomem reproduce one-vs-all --data cifar10:DIR --out runs/ova --size cpu"
 )]
 pub(super) struct Reproduce {
+    /// Which protocol.
     #[arg(value_name = "PROTOCOL", value_parser = protocol())]
     protocol: Protocol,
     /// The images, as of `anomem train`.
@@ -44,7 +45,7 @@ pub(super) struct Reproduce {
     /// CIFAR-100: its 20 super-classes instead of its 100 classes.
     #[arg(long)]
     superclasses: bool,
-    /// ood: a set to tell from the data; may be given several times.
+    /// ood: a set to tell from the data, may be given several times. LSUN and SVHN as folders of images.
     #[arg(long, value_name = "SPEC", value_parser = data_spec())]
     against: Vec<DataSpec>,
     /// cross-type on a set of classes: the one that is normal.

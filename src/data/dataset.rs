@@ -269,6 +269,9 @@ impl Dataset {
     /// are left out. Where nothing is held out, every fifth image is.
     #[must_use]
     pub fn all_normal(spec: &DataSpec, mut index: Index) -> Self {
+        if index.layout.needs_normal_class() {
+            index.samples.iter_mut().for_each(|sample| sample.anomalous = false);
+        }
         index.samples.retain(|sample| !sample.anomalous);
         if index.samples.iter().all(|sample| sample.split == Split::Train) {
             hold_out_every_fifth(&mut index.samples);

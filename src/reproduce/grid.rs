@@ -335,6 +335,7 @@ fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reproduce::Request;
     use crate::reproduce::plan::testing::plan;
 
     #[test]
@@ -356,17 +357,14 @@ mod tests {
     fn a_grid_of_another_request_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("grid");
-        let open = |change: fn(&mut super::super::Request)| {
+        let open = |change: fn(&mut Request)| {
             Grid::open(plan(change).unwrap(), &out).map(|grid| grid.missing(Jobs::default()))
         };
         assert_eq!(open(|r| r.gammas = vec![0.0]).unwrap(), [0, 1, 2]);
         // The images lie in another folder each time, which is no matter.
         assert_eq!(open(|r| r.gammas = vec![0.0]).unwrap().len(), 3);
-        for (change, part) in [
-            (
-                (|r| r.gammas = vec![0.0, 0.3]) as fn(&mut _),
-                "gamma = [0.0] where this one has [0.0,0.3]",
-            ),
+        let changes: [(fn(&mut Request), &str); 3] = [
+            (|r| r.gammas = vec![0.0, 0.3], "gamma = [0.0] where this one has [0.0,0.3]"),
             (|r| (r.gammas, r.seeds) = (vec![0.0], 2), "seeds = 1 where this one has 2"),
             (
                 |r| {
@@ -375,7 +373,8 @@ mod tests {
                 },
                 "config.loss.tau = 0.1 where this one has 0.2",
             ),
-        ] {
+        ];
+        for (change, part) in changes {
             let message = open(change).unwrap_err().to_string();
             assert!(message.contains(part) && message.contains("another --out"), "{message}");
         }

@@ -210,7 +210,7 @@ fn strangers(spec: &DataSpec, kind: &str) -> Result<Vec<Sample>> {
 }
 
 /// `CIFAR-100` or the folder's name.
-fn short_name(spec: &DataSpec) -> String {
+pub(super) fn short_name(spec: &DataSpec) -> String {
     match spec.format {
         Format::Cifar10 => "CIFAR-10".into(),
         Format::Cifar100 => "CIFAR-100".into(),

@@ -12,6 +12,9 @@ use super::variants::{Axis, Variant, variants};
 use crate::anomem::Config;
 use crate::{Error, Result};
 
+/// The curve over gamma.
+pub(super) const THIS_RUN: &str = "this run";
+
 /// One training and its test.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Cell {
@@ -153,7 +156,7 @@ impl Plan {
         check_gammas(&gammas)?;
         let set = Set::of(self.images.layout(), &all);
         let curve = |gamma: f64| match protocol {
-            Protocol::OneVsAll if gammas.len() > 1 => vec![("this run".to_owned(), gamma)],
+            Protocol::OneVsAll if gammas.len() > 1 => vec![(THIS_RUN.to_owned(), gamma)],
             _ => Vec::new(),
         };
         for variant in variants {

@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use super::figure::{Curve, Figure, Point};
 use super::grid::{CellResult, write_json};
-use super::plan::{Entry, Group, Plan};
+use super::images::short_name;
+use super::plan::{Entry, Group, Plan, THIS_RUN};
 use super::request::{Protocol, Request, Size};
 use crate::anomem::{Backbone, Pseudo};
-use crate::report::write_atomic;
+use crate::report::{Summary, write_atomic};
 use crate::{Error, Result};
 
 /// Draws of labelled anomalies that the paper's means are over.
@@ -39,6 +40,9 @@ struct Row {
     name: String,
     #[serde(flatten)]
     auroc: Spread,
+    /// Of pixels, where every image of the group has its mask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pixel: Option<Spread>,
     /// What the paper prints, and where.
     paper: Option<f64>,
     paper_table: Option<&'static str>,
@@ -81,16 +85,19 @@ impl Table {
         let comparable = caveats(request).is_empty();
         let (mut rows, mut curves) = (Vec::new(), Vec::new());
         for group in &plan.groups {
-            let values: Vec<Vec<f64>> =
-                group.entries.iter().map(|e| aurocs(e, results)).collect::<Result<_>>()?;
-            let row = |name: String, values: &[f64], paper: Option<(&'static str, f64)>| {
-                let auroc = Spread::of(values);
+            let image = |entry| aurocs(entry, results);
+            let image: Vec<Vec<f64>> = group.entries.iter().map(image).collect::<Result<_>>()?;
+            let pixel: Option<Vec<Vec<f64>>> =
+                group.entries.iter().map(|entry| pixel_aurocs(entry, results)).collect();
+            let row = |name: &str, image: &[f64], pixel: Option<&[f64]>, paper: Paper| {
+                let auroc = Spread::of(image);
                 let theirs = paper.map(|(_, theirs)| theirs);
                 Row {
                     variant: group.variant.clone(),
                     gamma: group.gamma,
-                    name,
+                    name: name.to_owned(),
                     auroc,
+                    pixel: pixel.map(Spread::of),
                     paper: theirs,
                     paper_table: paper.map(|(table, _)| table),
                     error_reduction: theirs
@@ -98,13 +105,15 @@ impl Table {
                         .map(|theirs| error_reduction(auroc.mean, theirs)),
                 }
             };
-            for (entry, values) in group.entries.iter().zip(&values) {
-                rows.push(row(entry.name.clone(), values, entry.paper));
+            for (i, entry) in group.entries.iter().enumerate() {
+                let pixel = pixel.as_ref().map(|all| &all[i][..]);
+                rows.push(row(&entry.name, &image[i], pixel, entry.paper));
             }
-            let mean = row("mean".into(), &means(&values), group.paper);
+            let pixel = pixel.map(|all| means(&all));
+            let mean = row("mean", &means(&image), pixel.as_deref(), group.paper);
             add_points(&mut curves, group, &mean.auroc);
             if let (Some(gamma), Some(theirs), true) = (group.gamma, mean.paper, comparable)
-                && group.points.iter().any(|(series, _)| series == "this run")
+                && group.points.iter().any(|(series, _)| series == THIS_RUN)
             {
                 let point = Point { x: gamma, mean: theirs, deviation: None };
                 curve_called(&mut curves, "the paper").points.push(point);
@@ -113,7 +122,7 @@ impl Table {
                 rows.push(mean);
             }
         }
-        let title = format!("{} on {}", request.protocol, request.data);
+        let title = format!("{} on {}", request.protocol, short_name(&request.data));
         let figure = plan.axis.filter(|_| !curves.is_empty()).map(|axis| Figure {
             title: title.clone(),
             x: axis.label.into(),
@@ -143,13 +152,16 @@ impl Table {
     #[must_use]
     pub fn to_markdown(&self) -> String {
         let any = |has: fn(&Row) -> bool| self.rows.iter().any(has);
-        let columns: [(bool, &str, Cell); 7] = [
+        let columns: [(bool, &str, Cell); 8] = [
             (any(|r| !r.variant.is_empty()), "variant", |r| r.variant.clone()),
             (any(|r| r.gamma.is_some()), "gamma", |r| {
                 r.gamma.map_or("-".into(), |g| g.to_string())
             }),
             (true, self.what, |r| r.name.clone()),
             (true, "AUROC", |r| spread(&r.auroc)),
+            (any(|r| r.pixel.is_some()), "pixel AUROC", |r| {
+                r.pixel.as_ref().map_or("-".into(), spread)
+            }),
             (true, "runs", |r| r.auroc.runs.to_string()),
             (any(|r| r.paper.is_some()), "paper", |r| per_cent(r.paper)),
             (any(|r| r.error_reduction.is_some()), "error reduction", |r| {
@@ -187,6 +199,7 @@ impl Table {
             "auroc",
             "deviation",
             "runs",
+            "pixel_auroc",
             "paper",
             "error_reduction",
         ];
@@ -200,6 +213,7 @@ impl Table {
                 mean.to_string(),
                 number(deviation),
                 runs.to_string(),
+                number(r.pixel.map(|pixel| pixel.mean)),
                 number(r.paper),
                 number(r.error_reduction),
             ];
@@ -208,6 +222,9 @@ impl Table {
         writer.into_inner().map_err(|e| Error::Internal(format!("table to CSV: {e}")))
     }
 }
+
+/// What the paper prints: where, and the AUROC.
+type Paper = Option<(&'static str, f64)>;
 
 /// A column's text in a row.
 type Cell = fn(&Row) -> String;
@@ -221,23 +238,31 @@ fn spread(of: &Spread) -> String {
     of.deviation.map_or(mean.clone(), |deviation| format!("{mean} ± {:.1}", 100.0 * deviation))
 }
 
+/// The figures of an entry in one of its cells.
+fn summary<'a>(entry: &Entry, result: &'a CellResult) -> Option<&'a Summary> {
+    match &entry.kind {
+        None => Some(&result.metrics.overall),
+        Some(kind) => result.metrics.kinds.get(kind),
+    }
+}
+
 /// The AUROC of each of an entry's cells.
 fn aurocs(entry: &Entry, results: &[CellResult]) -> Result<Vec<f64>> {
     let of = |cell: usize| {
         let result = &results[cell];
-        let summary = match &entry.kind {
-            None => Some(&result.metrics.overall),
-            Some(kind) => result.metrics.kinds.get(kind),
-        };
-        summary.and_then(|summary| summary.image_auroc).ok_or_else(|| {
-            let missing = format!("its result has no AUROC for {}", entry.name);
+        summary(entry, result).and_then(|summary| summary.image_auroc).ok_or_else(|| {
             Error::Usage(format!(
-                "cell {}: {missing}; remove its folder and run it again",
-                result.cell
+                "cell {}: its result has no AUROC for {}; remove its folder and run it again",
+                result.cell, entry.name
             ))
         })
     };
     entry.cells.iter().map(|cell| of(*cell)).collect()
+}
+
+/// The pixel AUROC of each of an entry's cells, where all have one.
+fn pixel_aurocs(entry: &Entry, results: &[CellResult]) -> Option<Vec<f64>> {
+    entry.cells.iter().map(|cell| summary(entry, &results[*cell])?.pixel_auroc).collect()
 }
 
 /// The mean over entries for each draw and seed, so that their deviation is that of the mean.
@@ -422,7 +447,7 @@ mod tests {
         assert_eq!(rows, expected);
         let csv = String::from_utf8(table.to_csv().unwrap()).unwrap();
         assert!(csv.starts_with(
-            "variant,gamma,class,auroc,deviation,runs,paper,error_reduction\n,0,a,0.375,0.1"
+            "variant,gamma,class,auroc,deviation,runs,pixel_auroc,paper,error_reduction\n,0,a,0.375,0.1"
         ));
         assert_eq!(csv.lines().count(), 5);
     }
