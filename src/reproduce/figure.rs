@@ -29,11 +29,19 @@ pub(super) struct Point {
     pub deviation: Option<f64>,
 }
 
+impl Point {
+    /// One deviation above (`sign` 1) or below (-1) the mean, where a share can lie.
+    fn edge(self, sign: f64) -> f64 {
+        (self.mean + sign * self.deviation.unwrap_or(0.0)).clamp(0.0, 1.0)
+    }
+}
+
 /// Size of the picture and of its margins, in SVG units.
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 56.0;
-const RIGHT: f64 = 16.0;
+/// Holds the legend.
+const RIGHT: f64 = 170.0;
 const TOP: f64 = 36.0;
 const BOTTOM: f64 = 48.0;
 /// Colours told apart by the colour-blind (Okabe and Ito 2008).
@@ -58,18 +66,12 @@ impl Figure {
     pub(super) fn to_svg(&self) -> String {
         let points = || self.curves.iter().flat_map(|curve| &curve.points);
         let place = |x: f64| if self.log { x.log2() } else { x };
-        let [left, right] = range(points().map(|p| place(p.x)), 0.5);
-        let bands = points().flat_map(|p| {
-            let deviation = p.deviation.unwrap_or(0.0);
-            [p.mean - deviation, p.mean + deviation].map(|v| 100.0 * v)
-        });
+        let [left, right] = range(points().map(|p| place(p.x)), 1e-6);
+        let bands = points().flat_map(|p| [p.edge(-1.0), p.edge(1.0)].map(|v| 100.0 * v));
         let [low, high] = range(bands, 2.0);
         let margin = 0.04 * (high - low);
         let x = Scale { data: [left, right], picture: [LEFT + 12.0, WIDTH - RIGHT - 12.0] };
-        let y = Scale {
-            data: [(low - margin).max(0.0), (high + margin).min(100.0)],
-            picture: [HEIGHT - BOTTOM, TOP],
-        };
+        let y = Scale { data: [low - margin, high + margin], picture: [HEIGHT - BOTTOM, TOP] };
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
              font-family=\"sans-serif\" font-size=\"12\">\n\
@@ -98,9 +100,9 @@ impl Figure {
             let mut points = curve.points.clone();
             points.sort_by(|a, b| a.x.total_cmp(&b.x));
             draw(&mut svg, &points, colour, |p, value| [x.at(place(p.x)), y.at(100.0 * value)]);
-            let at = TOP + 16.0 * (number as f64 + 1.0);
-            line(&mut svg, [LEFT + 10.0, at - 4.0], [LEFT + 30.0, at - 4.0], colour);
-            text(&mut svg, [LEFT + 36.0, at], "start", &curve.name);
+            let (x, y) = (WIDTH - RIGHT + 10.0, TOP + 16.0 * (number as f64 + 1.0));
+            line(&mut svg, [x, y - 4.0], [x + 20.0, y - 4.0], colour);
+            text(&mut svg, [x + 26.0, y], "start", &curve.name);
         }
         svg + "</svg>\n"
     }
@@ -112,9 +114,8 @@ fn draw(svg: &mut String, points: &[Point], colour: &str, at: impl Fn(&Point, f6
         points.map(|[x, y]| format!("{x:.2},{y:.2}")).collect::<Vec<_>>().join(" ")
     };
     if points.iter().any(|p| p.deviation.is_some()) {
-        let edge = |p: &Point, sign: f64| at(p, p.mean + sign * p.deviation.unwrap_or(0.0));
-        let upper = points.iter().map(|p| edge(p, 1.0));
-        let lower = points.iter().rev().map(|p| edge(p, -1.0));
+        let upper = points.iter().map(|p| at(p, p.edge(1.0)));
+        let lower = points.iter().rev().map(|p| at(p, p.edge(-1.0)));
         let band = path(&mut upper.chain(lower));
         // Writing to a string cannot fail.
         let _ =

@@ -296,18 +296,12 @@ fn run_notes(request: &Request, results: &[CellResult]) -> Vec<String> {
     let mut adapters: Vec<&str> = results.iter().map(|r| r.adapter.as_str()).collect();
     adapters.sort_unstable();
     adapters.dedup();
-    let most = |name: &str, limit: Option<usize>| limit.map(|n| format!("{n} {name}"));
-    let parts: Vec<String> = [
-        most("normal to train on", limits.train),
-        most("normal to test on", limits.test_normal),
-        most("anomalous to test on", limits.test_anomalous),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    let images = match &parts[..] {
-        [] => "all images".to_owned(),
-        parts => format!("at most {} images, drawn once with a fixed seed", parts.join(", ")),
+    let images = match (limits.train, limits.test_normal, limits.test_anomalous) {
+        (Some(train), Some(normal), Some(anomalous)) => format!(
+            "at most {train} normal images to train on, {normal} normal and {anomalous} anomalous ones \
+             to test on, drawn once by a fixed seed"
+        ),
+        _ => "all images".to_owned(),
     };
     vec![
         "AUROC in %, mean ± standard deviation over runs (labelled draws x seeds)".to_owned(),
@@ -440,7 +434,7 @@ mod tests {
         );
         let part =
             "size smoke: resnet18 at width 0.0625, 16 x 16 pixels, 2 epochs in batches of 32";
-        assert!(head.contains(part) && head.contains("200 normal to train on"), "{head}");
+        assert!(head.contains(part) && head.contains("200 normal images to train on"), "{head}");
         let expected = " | class | AUROC | runs |\n| --- | --- | --- | --- |\n\
                         | 0 | a | 37.5 ± 17.7 | 2 |\n| 0 | a b | 62.5 ± 17.7 | 2 |\n\
                         | 0 | c | 100.0 ± 0.0 | 2 |\n| 0 | mean | 66.7 ± 0.0 | 2 |\n";
