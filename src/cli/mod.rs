@@ -13,6 +13,7 @@ mod info;
 mod predict;
 mod presets;
 mod progress;
+mod report;
 mod reproduce;
 mod synth;
 mod teach;
@@ -46,6 +47,7 @@ enum Command {
     Info(info::Info),
     Predict(predict::Predict),
     Presets(presets::Presets),
+    Report(report::Report),
     Reproduce(reproduce::Reproduce),
     Synth(synth::Synth),
     Teach(teach::Teach),
@@ -66,6 +68,7 @@ impl Command {
             Self::Info(command) => command.run(),
             Self::Predict(command) => return command.run(),
             Self::Presets(command) => command.run(),
+            Self::Report(command) => command.run(),
             Self::Reproduce(command) => command.run(),
             Self::Synth(command) => command.run(),
             Self::Teach(command) => command.run(),

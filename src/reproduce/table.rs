@@ -303,10 +303,15 @@ fn run_notes(request: &Request, results: &[CellResult]) -> Vec<String> {
         ),
         _ => "all images".to_owned(),
     };
+    let least = match config.train.least_steps {
+        0 => String::new(),
+        steps => format!(", at least {steps} steps"),
+    };
     vec![
         "AUROC in %, mean ± standard deviation over runs (labelled draws x seeds)".to_owned(),
         format!(
-            "size {size}: {backbone} at width {}, {} x {} pixels, {} epochs in batches of {}; {images}",
+            "size {size}: {backbone} at width {}, {} x {} pixels, {} epochs in batches of {}{least}; \
+             {images}",
             config.network.width,
             image.height,
             image.width,
