@@ -355,15 +355,16 @@ mod tests {
 
     #[test]
     fn a_grid_of_another_request_is_refused() {
+        type Change = fn(&mut Request);
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("grid");
-        let open = |change: fn(&mut Request)| {
+        let open = |change: Change| {
             Grid::open(plan(change).unwrap(), &out).map(|grid| grid.missing(Jobs::default()))
         };
         assert_eq!(open(|r| r.gammas = vec![0.0]).unwrap(), [0, 1, 2]);
         // The images lie in another folder each time, which is no matter.
         assert_eq!(open(|r| r.gammas = vec![0.0]).unwrap().len(), 3);
-        let changes: [(fn(&mut Request), &str); 3] = [
+        let changes: [(Change, &str); 3] = [
             (|r| r.gammas = vec![0.0, 0.3], "gamma = [0.0] where this one has [0.0,0.3]"),
             (|r| (r.gammas, r.seeds) = (vec![0.0], 2), "seeds = 1 where this one has 2"),
             (
@@ -392,7 +393,7 @@ mod tests {
         fs::create_dir(dir.path().join(&cell)).unwrap();
         let path = dir.path().join(&cell).join("result.json");
         let result = CellResult {
-            cell: cell.clone(),
+            cell,
             settings: Vec::new(),
             images: Counts { train: 2, taught: 0, test: 6 },
             data: String::new(),

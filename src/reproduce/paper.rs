@@ -18,7 +18,7 @@ const WMCA: [&str; 4] = ["flexible mask", "paper mask", "paper print", "screen"]
 impl Set {
     /// Recognises a set by its layout and the names of all its classes or kinds, in order.
     pub(super) fn of(layout: Layout, classes: &[String]) -> Option<Self> {
-        let has = |name: &&str| classes.iter().any(|class| spelt(class) == *name);
+        let has = |name: &str| classes.iter().any(|class| spelt(class) == name);
         match layout {
             Layout::Cifar10 => Some(Self::Cifar10),
             // The paper's text speaks of its 100 classes; super-classes are another protocol.
@@ -26,7 +26,7 @@ impl Set {
             _ if classes.len() == 200 && classes[0].ends_with("Black_footed_Albatross") => {
                 Some(Self::Cub200)
             }
-            _ if WMCA.iter().all(|name| has(&name)) => Some(Self::Wmca),
+            _ if WMCA.iter().all(|name| has(name)) => Some(Self::Wmca),
             _ => None,
         }
     }

@@ -207,3 +207,32 @@ impl Request {
         Config { seed: last, ..self.config.clone() }.validate()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_size_of_every_preset_is_valid_and_makes_no_anomalies() {
+        for preset in Config::presets() {
+            for (size, ..) in Size::ALL {
+                let config = size.config(preset).unwrap();
+                config.validate().unwrap_or_else(|e| panic!("{preset} at {size}: {e}"));
+                assert_eq!(config.anomalies.pseudo, crate::anomem::Pseudo::None);
+                assert_eq!(size.settings().is_empty(), *size == Size::Full);
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_read_and_written() {
+        for (protocol, name, _) in Protocol::ALL {
+            assert_eq!(
+                (name.parse::<Protocol>().unwrap(), &protocol.to_string()),
+                (*protocol, &(*name).to_owned())
+            );
+        }
+        let error = "huge".parse::<Size>().unwrap_err().to_string();
+        assert_eq!(error, "no size 'huge': expected one of smoke, cpu, full");
+    }
+}

@@ -390,7 +390,7 @@ mod tests {
     use super::*;
     use crate::report::Evaluator;
     use crate::reproduce::Counts;
-    use crate::reproduce::plan::testing::plan;
+    use crate::reproduce::plan::testing::{files, plan, request};
 
     #[test]
     fn spreads_and_reductions_by_hand() {
@@ -406,9 +406,13 @@ mod tests {
 
     /// A result with AUROC `rank / 4`: one anomaly among four normal images.
     fn result(cell: &str, rank: u8) -> CellResult {
+        of_kind("x", cell, rank)
+    }
+
+    fn of_kind(kind: &str, cell: &str, rank: u8) -> CellResult {
         let mut evaluator = Evaluator::new();
         (0..4).for_each(|score| evaluator.add(None, f32::from(score as u8)).unwrap());
-        evaluator.add(Some("x"), f32::from(rank) - 0.5).unwrap();
+        evaluator.add(Some(kind), f32::from(rank) - 0.5).unwrap();
         CellResult {
             cell: cell.into(),
             settings: Vec::new(),
@@ -457,6 +461,33 @@ mod tests {
         let none = CellResult { metrics: Evaluator::new().finish(), ..result("cell", 1) };
         let error = Table::of(&plan, &vec![none; 3]).unwrap_err().to_string();
         assert!(error.contains("no AUROC for a"), "{error}");
+    }
+
+    #[test]
+    fn full_runs_are_compared_with_the_paper() {
+        let kinds = ["flexible_mask", "paper_mask", "paper_print", "screen"];
+        let tests = kinds.iter().map(|kind| format!("test/{kind}/0.png"));
+        let good = ["train/good/0.png", "test/good/0.png"].map(str::to_owned);
+        let dir = files(&tests.chain(good).collect::<Vec<_>>());
+        let mut request = request(Protocol::CrossType);
+        request.data = crate::data::DataSpec::folder(dir.path());
+        (request.size, request.config) = (Size::Full, Size::Full.config("resnet50").unwrap());
+        let plan = Plan::new(request).unwrap();
+        let results: Vec<CellResult> =
+            plan.cells.iter().zip(kinds).map(|(cell, kind)| of_kind(kind, &cell.name, 4)).collect();
+        let table = Table::of(&plan, &results).unwrap();
+        let text = table.to_markdown();
+        assert!(
+            text.contains("| unseen kind | AUROC | runs | paper | error reduction |"),
+            "{text}"
+        );
+        assert!(text.contains("| screen | 100.0 | 1 | 89.8 | 100.0 |"), "{text}");
+        assert!(text.contains("| mean | 100.0 | 1 | - | - |"), "{text}");
+        assert!(
+            text.contains("face anti-spoofing; unlike it: batch size")
+                && text.contains("all images"),
+            "{text}"
+        );
     }
 
     #[test]
