@@ -9,6 +9,7 @@
 mod figure;
 mod grid;
 mod images;
+mod notes;
 mod paper;
 mod plan;
 mod request;

@@ -154,46 +154,54 @@ impl Plan {
             given => given.to_vec(),
         };
         check_gammas(&gammas)?;
-        let set = Set::of(self.images.layout(), &all);
-        let curve = |gamma: f64| match protocol {
-            Protocol::OneVsAll if gammas.len() > 1 => vec![(THIS_RUN.to_owned(), gamma)],
-            _ => Vec::new(),
-        };
+        let several = gammas.len() > 1;
+        // The paper prints means over all classes.
+        let set = Set::of(self.images.layout(), &all).filter(|_| classes.len() == all.len());
         for variant in variants {
             for &gamma in &gammas {
-                let mut entries = Vec::new();
-                for (number, class) in &classes {
-                    let images = match self.request.superclasses {
-                        true => Selection::Superclass(class.clone()),
-                        false => Selection::Class(class.clone()),
-                    };
-                    let prefix = match variant.name.as_str() {
-                        "" => String::new(),
-                        name => format!("{}_", folder_name(name)),
-                    };
-                    let name = format!("{prefix}gamma-{gamma}_{number:02}-{}", folder_name(class));
-                    let draws = (gamma > 0.0).then_some(self.request.size.draws());
-                    let cells = self.replicates(&name, &variant.settings, &images, gamma, draws);
-                    entries.push(Entry { name: class.clone(), cells, kind: None, paper: None });
+                let entries = self.each_class(variant, gamma, &classes);
+                let paper = set.and_then(|set| published(protocol, set, &variant.name, gamma));
+                let mut points = variant.points.clone();
+                if several {
+                    points.iter_mut().for_each(|(curve, _)| *curve += &format!(", gamma {gamma}"));
+                    if protocol == Protocol::OneVsAll {
+                        points.push((THIS_RUN.to_owned(), gamma));
+                    }
                 }
-                let all_classes = classes.len() == all.len();
-                let paper = set.filter(|_| all_classes);
-                let paper = paper.and_then(|set| published(protocol, set, &variant.name, gamma));
-                let several = gammas.len() > 1;
-                let points = variant.points.iter().map(|(series, x)| match several {
-                    true => (format!("{series}, gamma {gamma}"), *x),
-                    false => (series.clone(), *x),
-                });
-                let points = points.chain(curve(gamma)).collect();
                 let variant = variant.name.clone();
                 self.groups.push(Group { variant, gamma: Some(gamma), points, entries, paper });
             }
         }
-        if protocol == Protocol::OneVsAll && gammas.len() > 1 {
+        if protocol == Protocol::OneVsAll && several {
             let label = "share of labelled anomalies in the training set";
             self.axis = Some(Axis { label, log: false });
         }
         Ok(())
+    }
+
+    /// Adds the cells of each class in turn.
+    fn each_class(
+        &mut self,
+        variant: &Variant,
+        gamma: f64,
+        classes: &[(usize, String)],
+    ) -> Vec<Entry> {
+        let prefix = match variant.name.as_str() {
+            "" => String::new(),
+            name => format!("{}_", folder_name(name)),
+        };
+        let draws = (gamma > 0.0).then_some(self.request.size.draws());
+        let mut entries = Vec::new();
+        for (number, class) in classes {
+            let images = match self.request.superclasses {
+                true => Selection::Superclass(class.clone()),
+                false => Selection::Class(class.clone()),
+            };
+            let name = format!("{prefix}gamma-{gamma}_{number:02}-{}", folder_name(class));
+            let cells = self.replicates(&name, &variant.settings, &images, gamma, draws);
+            entries.push(Entry { name: class.clone(), cells, kind: None, paper: None });
+        }
+        entries
     }
 
     /// One training per seed, tested against all sets.
