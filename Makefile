@@ -3,7 +3,8 @@
 CARGO ?= cargo
 OUT ?= demo
 
-# Trains on made-up surfaces, prints image and pixel AUROC, and writes $(OUT)/heatmaps.png.
+# Trains on made-up surfaces, prints image and pixel AUROC, and writes $(OUT)/heatmaps.png and a
+# report of the run, $(OUT)/run/report.html.
 demo: driver
 	$(CARGO) run --release -- demo --out $(OUT)
 

@@ -53,7 +53,8 @@ pub(crate) fn run(out: &Path) -> Result<()> {
         let kind = sample.anomalous.then_some(sample.kind.as_str());
         let score = values[i].iter().copied().fold(0.0, f32::max);
         evaluator.add(kind, score)?;
-        evaluator.add_map(kind, &maps[i].resized(96, 96), masks.pixels.image(i))?;
+        let map = maps[i].resized(96, 96);
+        evaluator.add_map(kind, ScoreMap::new(96, 96, &map)?, masks.pixels.image(i))?;
         let truth = Some(Truth { anomalous: sample.anomalous, kind: sample.kind.clone() });
         let (path, scales) = (sample.name.clone(), vec![score]);
         table.rows.push(ScoreRow { path, score, scales, judgement: None, truth });

@@ -6,6 +6,7 @@
 #[allow(dead_code, reason = "its main reads the arguments of this process")]
 mod images_and_heat_maps;
 
+mod anomalies;
 mod examples;
 mod training;
 

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use crate::{anomem, folder, text};
 
 /// Small enough for seconds on a software driver.
-const SMALL: &str = "--set image.size=16 --set network.width=0.125 --set memory.slots=[16,8] \
-                     --set train.batch=8 --set score.batch=8";
+pub(crate) const SMALL: &str = "--set image.size=16 --set network.width=0.125 --set memory.slots=[16,8] \
+                     --set train.batch=8 --set score.batch=8 --set anomalies.pseudo=none";
 
 /// Whether an adapter answers; without one, a loud skip, or a failure under `ANOMEM_GPU=require`.
 pub(crate) fn has_adapter() -> bool {
@@ -28,7 +28,7 @@ fn words(line: &str) -> Vec<&str> {
 }
 
 /// Runs a command line, which must succeed.
-fn run(dir: &TempDir, line: &str) -> Output {
+pub(crate) fn run(dir: &TempDir, line: &str) -> Output {
     let output = anomem(dir, &words(line));
     assert_eq!(output.status.code(), Some(0), "{line}: {}", text(&output.stderr));
     output
@@ -45,24 +45,24 @@ fn started(dir: &TempDir, line: &str) -> Child {
 }
 
 /// The error of a command line that must fail with exit code 2.
-fn refused(dir: &TempDir, line: &str) -> String {
+pub(crate) fn refused(dir: &TempDir, line: &str) -> String {
     let output = anomem(dir, &words(line));
     assert_eq!(output.status.code(), Some(2), "{line}: {}", text(&output.stderr));
     text(&output.stderr)
 }
 
 /// A folder with small made-up surfaces in `data`.
-fn surfaces() -> TempDir {
+pub(crate) fn surfaces() -> TempDir {
     let dir = folder();
     run(&dir, "synth --out data --size 32 --train-good 40 --test-good 6 --per-defect 2");
     dir
 }
 
-fn train(out: &str, more: &str) -> String {
+pub(crate) fn train(out: &str, more: &str) -> String {
     format!("train --data data --out {out} {SMALL} {more}")
 }
 
-fn bytes(run: &Path) -> [Vec<u8>; 2] {
+pub(crate) fn bytes(run: &Path) -> [Vec<u8>; 2] {
     ["model.safetensors", "training.safetensors"].map(|f| std::fs::read(run.join(f)).unwrap())
 }
 
@@ -167,7 +167,15 @@ fn a_model_is_tested_asked_and_told_about() {
     run(&dir, "test --model run --data data --json m.json --baseline");
     let json = std::fs::read(dir.path().join("m.json")).unwrap();
     let figures: serde_json::Value = serde_json::from_slice(&json).unwrap();
-    for key in ["image_auroc", "image_ap", "image_f1_max", "fpr_at_95_tpr", "pixel_auroc"] {
+    for key in [
+        "image_auroc",
+        "image_ap",
+        "image_f1_max",
+        "fpr_at_95_tpr",
+        "pixel_auroc",
+        "pixel_ap",
+        "aupro",
+    ] {
         let value = figures[key].as_f64().unwrap_or_else(|| panic!("{key}: {figures}"));
         assert!((0.0..=1.0).contains(&value), "{key} = {value}");
     }
@@ -211,4 +219,45 @@ fn a_model_is_tested_asked_and_told_about() {
     assert!(told.contains("layer4.1.bn2.running_var") && told.contains("epoch 0 of 0"), "{told}");
     assert!(refused(&dir, "info m.json").contains("m.json: not a safetensors file"));
     assert!(refused(&dir, "predict --model run nowhere.png --out x").contains("nowhere.png"));
+}
+
+#[test]
+fn a_run_is_told_on_one_page() {
+    if !has_adapter() {
+        return;
+    }
+    let dir = surfaces();
+    let path = dir.path().join("run/report.html");
+    let page = || std::fs::read_to_string(&path).unwrap();
+    run(&dir, &train("run", "--epochs 2"));
+    let trained = page();
+    for part in ["Not tested yet", "anomem test --model run", "Contrastive loss", "Prototypes"] {
+        assert!(trained.contains(part), "{part}");
+    }
+    // 12 samples, 4 images with 5 views, and at least a prototype.
+    assert!(trained.matches("<img").count() > 12 + 4 * 6);
+
+    let said = text(&run(&dir, "test --model run --data data").stderr);
+    assert!(said.contains("report: run/report.html"), "{said}");
+    let tested = page();
+    for part in ["ROC curve", "Worst misses", "Worst false alarms", "AUPRO", "missing_thread"] {
+        assert!(tested.contains(part), "{part}");
+    }
+    for page in [&trained, &tested] {
+        assert!(!page.contains("http:") && !page.contains("https:") && page.len() < 3 << 20);
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(text(&run(&dir, "report run").stdout), "run/report.html\n");
+    assert!(page() == tested, "the page is made anew from the run folder alone");
+
+    // A run that was killed before its first state, and one whose page cannot be kept.
+    std::fs::create_dir(dir.path().join("killed")).unwrap();
+    assert!(refused(&dir, "report killed").contains("config.toml"));
+    std::fs::copy(dir.path().join("run/config.toml"), dir.path().join("killed/config.toml"))
+        .unwrap();
+    run(&dir, "report killed");
+    std::fs::create_dir(dir.path().join("barred")).unwrap();
+    std::fs::write(dir.path().join("barred/report"), "in the way").unwrap();
+    let said = text(&run(&dir, &train("barred", "--epochs 0")).stderr);
+    assert!(said.contains("warning: no report was written: barred/report"), "{said}");
 }

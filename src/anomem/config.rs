@@ -149,6 +149,9 @@ pub struct LossConfig {
 pub struct TrainConfig {
     /// Passes over the training images; 0 leaves the network untrained.
     pub epochs: usize,
+    /// Steps that a training takes at least: small sets are passed over more often.
+    #[serde(default)]
+    pub least_steps: usize,
     /// Images per step, each seen in two views.
     pub batch: usize,
     /// Peak learning rate; `None` ("auto"): see [`Config::learning_rate`].
@@ -950,7 +953,7 @@ mod tests {
             let message = refused(&format!("{key}=3"));
             assert_eq!(message, format!("{key}: unknown key; did you mean {nearest}?"));
         }
-        assert!(refused("zzzzqqqq=1").contains("known are augment.blur_p, "));
+        assert!(refused("zzzzqqqq=1").contains("known are anomalies.pseudo, "));
         let message = refused("score=3");
         assert_eq!(
             message,

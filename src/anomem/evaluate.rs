@@ -7,6 +7,7 @@ use crate::autograd::{Plan, PlanOptions, Tape};
 use crate::data::{LoadOptions, Pixels, Sample, load_masks, stream};
 use crate::gpu::Gpu;
 use crate::ops::{augment, nearest};
+use crate::report::heatmap::ScoreMap;
 use crate::report::{Evaluator, Metrics};
 use crate::tensor::{Element, VarId};
 use crate::{Error, Result};
@@ -93,7 +94,8 @@ pub fn test(
             if masked {
                 let masks = load_masks(std::slice::from_ref(sample), &options)?;
                 if masks.known[0] {
-                    evaluator.add_map(kind, &score.heat, &masks.pixels.bytes)?;
+                    let map = ScoreMap::new(options.height, options.width, &score.heat)?;
+                    evaluator.add_map(kind, map, &masks.pixels.bytes)?;
                 }
             }
             judged.push(Judged {

@@ -2,12 +2,12 @@
 //! or both, with an output of at least 0.
 
 use super::config::{Config, HeadInput, HeadKind};
-use crate::Result;
 use crate::autograd::{Tape, Value};
 use crate::nn::{BatchNorm, Builder, Linear, Mode};
 use crate::ops::activation::{relu, softplus};
 use crate::ops::{add::add, affine, pool};
 use crate::tensor::Store;
+use crate::{Error, Result};
 
 /// The heads of one scale.
 pub struct Heads {
@@ -32,10 +32,9 @@ pub(super) struct HeadScores {
 pub(super) struct Seen {
     /// The map `[N, H, W, D]`.
     pub map: Value,
-    /// Its vectors in the memory's space, `[N * H * W, D]`.
-    pub z: Value,
-    /// Their recollections, `[N * H * W, D]`.
-    pub recalled: Value,
+    /// Its vectors in the memory's space and their recollections, `[N * H * W, D]` each; absent where
+    /// nothing [asks](Heads::asks_memory) for them.
+    pub memory: Option<[Value; 2]>,
 }
 
 /// Each input scaled per component, then a layer; their sum through a ReLU and a last layer.
@@ -69,10 +68,7 @@ impl Mlp {
         let mut sum = None;
         for ((norm, inner), x) in self.inputs.iter().zip(inputs) {
             let &[rows, dim] = t.shape(*x) else {
-                return Err(crate::Error::shape(
-                    "heads",
-                    format!("{:?}: expected [R, D]", t.shape(*x)),
-                ));
+                return Err(Error::shape("heads", format!("{:?}: expected [R, D]", t.shape(*x))));
             };
             let x = t.reshape(*x, &[rows, 1, 1, dim])?;
             let x = norm.forward(t, store, x, mode)?;
@@ -83,7 +79,7 @@ impl Mlp {
                 None => x,
             });
         }
-        let hidden = sum.ok_or_else(|| crate::Error::Internal("a head without inputs".into()))?;
+        let hidden = sum.ok_or_else(|| Error::Internal("a head without inputs".into()))?;
         let hidden = relu(t, hidden)?;
         let y = self.outer.forward(t, store, hidden)?;
         let y = t.reshape(y, &[t.len(y)])?;
@@ -122,6 +118,11 @@ impl Heads {
         Ok(Some(Self { image, position, grid, input: c.input }))
     }
 
+    /// Whether the heads look at the deviation.
+    pub(super) fn asks_memory(&self) -> bool {
+        self.input != HeadInput::Features
+    }
+
     /// Judges what was seen; gradients go to all of it.
     ///
     /// # Errors
@@ -133,12 +134,14 @@ impl Heads {
         seen: Seen,
         mode: Mode,
     ) -> Result<HeadScores> {
-        let Seen { map, z, recalled } = seen;
+        let Seen { map, memory } = seen;
         let shape = t.shape(map).to_vec();
         let dim = shape[3];
         let (images, positions) = (shape[0], shape[1] * shape[2]);
         let mut inputs = Vec::new();
-        if self.input != HeadInput::Features {
+        if self.asks_memory() {
+            let [z, recalled] =
+                memory.ok_or_else(|| Error::Internal("heads without a memory".into()))?;
             let minus = affine::affine(t, recalled, -1.0, 0.0)?;
             inputs.push(add(t, z, minus)?);
         }

@@ -9,6 +9,7 @@ mod checkpoint;
 mod config;
 mod evaluate;
 mod feed;
+mod glimpse;
 mod heads;
 mod journal;
 mod labels;
@@ -31,6 +32,7 @@ pub use config::{
     Stem, TrainConfig,
 };
 pub use evaluate::{Judged, NearestPixels, score_samples, test};
+pub use glimpse::Glimpse;
 pub use heads::Heads;
 pub use journal::{ContrastRecord, EpochRecord, Journal, MemoryRecord, ScaleRecord};
 pub use model::{Calibration, Model, Scale};

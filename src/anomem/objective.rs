@@ -288,10 +288,18 @@ pub(super) fn hinge(
     for ((scale, map), terms) in model.scales.iter().zip(maps).zip(terms) {
         let Some(heads) = &scale.heads else { continue };
         let [views, height, width, dim] = map_shape(tape, *map)?;
-        let vectors = tape.reshape(*map, &[views * height * width, dim])?;
-        let z = model.space(tape, vectors)?;
-        let (recall, entropy) = recall(model, tape, scale, z, Some(labels.normal_views))?;
-        let seen = Seen { map: *map, z, recalled: recall.retrieved };
+        let mut memory = None;
+        if heads.asks_memory() {
+            let vectors = tape.reshape(*map, &[views * height * width, dim])?;
+            let z = model.space(tape, vectors)?;
+            let (recall, entropy) = recall(model, tape, scale, z, Some(labels.normal_views))?;
+            memory = Some([z, recall.retrieved]);
+            if terms.recall.is_none() && !frozen {
+                let entropy_sum = reduce::sum(tape, entropy)?;
+                terms.recall = Some(Recall { entropy_sum, ..recall });
+            }
+        }
+        let seen = Seen { map: *map, memory };
         let HeadScores { image, positions } =
             heads.record(tape, &model.store, seen, Mode::Train)?;
         if let Some(image) = image {
@@ -302,9 +310,6 @@ pub(super) fn hinge(
             let scores = tape.reshape(positions, &[views * height * width])?;
             let (normal, weights) = labels.positions(tape, [height, width])?;
             terms.position = Some(hinge::double_hinge(tape, scores, normal, eta, Some(weights))?);
-        }
-        if terms.recall.is_none() && !frozen {
-            terms.recall = Some(Recall { entropy_sum: reduce::sum(tape, entropy)?, ..recall });
         }
     }
     Ok(())

@@ -79,11 +79,13 @@ impl Scorer {
             let shape = t.shape(map).to_vec();
             let positions = shape[1] * shape[2];
             let vectors = t.reshape(map, &[batch * positions, scale.dim])?;
+            // Recorded in any case; what nothing asks for is not run.
             let z = model.space(t, vectors)?;
-            let recalled = model.retrieve(t, scale, z, model.config.memory.steps_score)?;
+            let steps = model.config.memory.steps_score;
+            let recalled = model.retrieve(t, scale, z, steps)?.retrieved;
             let learned = match &scale.heads {
                 Some(heads) => {
-                    let seen = Seen { map, z, recalled: recalled.retrieved };
+                    let seen = Seen { map, memory: Some([z, recalled]) };
                     heads.record(t, &model.store, seen, Mode::Evaluate)?
                 }
                 None => HeadScores { image: None, positions: None },
@@ -91,20 +93,15 @@ impl Scorer {
             let of_positions = match learned.positions {
                 Some(positions) => positions,
                 None => {
-                    let norms = deviation::norms(t, z, recalled.retrieved)?;
+                    let norms = deviation::norms(t, z, recalled)?;
                     t.reshape(norms, &[batch, positions])?
                 }
             };
             let score = match (learned.image, learned.positions) {
-                (Some(image), None) => image,
-                (image, Some(positions_scores)) => {
-                    let k = top_k(model, positions);
-                    let hottest =
-                        deviation::reduce(t, positions_scores, deviation::Reduction::TopK(k))?;
-                    match image {
-                        Some(image) => add(t, image, hottest)?,
-                        None => hottest,
-                    }
+                (Some(image), _) => image,
+                (None, Some(positions_scores)) => {
+                    let hottest = deviation::Reduction::TopK(top_k(model, positions));
+                    deviation::reduce(t, positions_scores, hottest)?
                 }
                 (None, None) => deviation::reduce(t, of_positions, reduction(model, positions))?,
             };

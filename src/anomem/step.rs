@@ -97,6 +97,17 @@ pub(super) struct Steps {
     outputs: Outputs,
 }
 
+/// What differs between steps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Input<'a> {
+    /// The images.
+    pub batch: &'a Composition,
+    /// The random numbers, of [`counters_of`].
+    pub counters: [u32; 4],
+    /// Learning rate.
+    pub lr: f64,
+}
+
 /// The draws of a step: seed, step number.
 pub(super) fn counters_of(seed: u64, step: u32) -> [u32; 4] {
     [seed as u32, (seed >> 32) as u32, step, 0]
@@ -315,8 +326,7 @@ impl Steps {
             .try_for_each(|(var, s)| model.store.upload(gpu, *var, &vec![0_u32; s.slots]))
     }
 
-    /// Runs a step on `batch`. Without a profile it is left to run, and what can be waited for is
-    /// returned.
+    /// Runs a step. Without a profile it is left to run, and what can be waited for is returned.
     ///
     /// # Errors
     /// A fault of the GPU.
@@ -325,17 +335,15 @@ impl Steps {
         gpu: &Gpu,
         model: &Model,
         feed: &Feed,
-        batch: &Composition,
-        counters: [u32; 4],
-        lr: f64,
+        input: Input<'_>,
         profile: Option<&mut Profile>,
     ) -> Result<Option<Submission>> {
-        feed.choose(gpu, model, &batch.indices)?;
+        feed.choose(gpu, model, &input.batch.indices)?;
         if let Some(labels) = &self.variables.labels {
-            labels.upload(gpu, model, batch)?;
+            labels.upload(gpu, model, input.batch)?;
         }
-        model.store.upload(gpu, self.variables.counters, &counters)?;
-        model.store.upload(gpu, self.variables.lr, &[lr as f32])?;
+        model.store.upload(gpu, self.variables.counters, &input.counters)?;
+        model.store.upload(gpu, self.variables.lr, &[input.lr as f32])?;
         match profile {
             Some(profile) => self.plan.profile_step(gpu, profile).map(|()| None),
             None => self.plan.run(gpu).map(Some),

@@ -1,10 +1,10 @@
 //! `anomem demo`.
 
-use super::Common;
 use super::progress::Progress;
+use super::{Common, report};
 use crate::anomem::{
-    Config, Model, NearestPixels, Observer, RunFolder, Score, Scorer, TrainingSet, score_samples,
-    test, train,
+    Config, Glimpse, Model, NearestPixels, Observer, RunFolder, Score, Scorer, TrainingSet,
+    score_samples, test, train,
 };
 use crate::data::synth::{SynthOptions, generate};
 use crate::data::{DEFAULT_MAX_PIXELS, DataSpec, Dataset, Raster, Sample};
@@ -62,12 +62,13 @@ impl Demo {
             row("nearest training image, pixel by pixel", &nearest),
         ];
         super::print(&format!(
-            "{:<42}{:>14}{:>14}\n{}{}\n",
+            "{:<42}{:>14}{:>14}\n{}{}\n{}\n",
             "per cent",
             "image AUROC",
             "pixel AUROC",
             rows.concat(),
-            picture.display()
+            picture.display(),
+            self.out.join("run/report.html").display()
         ))
     }
 
@@ -91,9 +92,21 @@ impl Demo {
             )));
         }
         let (set, _) = TrainingSet::load(&config, dataset, false, &|_, _| {})?;
+        let glimpse = Glimpse::of(&set);
         let mut model = train(gpu, &config, set, &folder, false, None, progress)?;
+        report::after_training(gpu, &mut model, glimpse, &folder, progress);
         let scorer = Scorer::new(gpu, &mut model, "scoring")?;
-        let (metrics, _) = test(gpu, &model, &scorer, &dataset.test, false, progress)?;
+        let (metrics, judged) = test(gpu, &model, &scorer, &dataset.test, false, progress)?;
+        let outcome = report::Outcome {
+            model: &model,
+            scorer: &scorer,
+            samples: &dataset.test,
+            data: dataset.spec.to_string(),
+            epoch: config.train.epochs,
+            metrics: &metrics,
+            judged: &judged,
+        };
+        report::after_test(gpu, &outcome, &folder, progress);
         Ok((metrics, model))
     }
 

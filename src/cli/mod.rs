@@ -13,6 +13,7 @@ mod info;
 mod predict;
 mod presets;
 mod progress;
+mod report;
 mod synth;
 mod teach;
 mod test;
@@ -45,6 +46,7 @@ enum Command {
     Info(info::Info),
     Predict(predict::Predict),
     Presets(presets::Presets),
+    Report(report::Report),
     Synth(synth::Synth),
     Teach(teach::Teach),
     Test(test::Test),
@@ -64,6 +66,7 @@ impl Command {
             Self::Info(command) => command.run(),
             Self::Predict(command) => return command.run(),
             Self::Presets(command) => command.run(),
+            Self::Report(command) => command.run(),
             Self::Synth(command) => command.run(),
             Self::Teach(command) => command.run(),
             Self::Test(command) => command.run(),

@@ -1,8 +1,8 @@
 //! `anomem test`.
 
 use super::progress::Progress;
-use super::{Common, DataArgs};
-use crate::anomem::{NearestPixels, Scorer, TrainingSet, load_model, test};
+use super::{Common, DataArgs, report};
+use crate::anomem::{NearestPixels, RunFolder, Scorer, TrainingSet, load_model, test};
 use crate::report::write_atomic;
 use crate::{Error, Result};
 use clap::Args;
@@ -36,10 +36,11 @@ impl Test {
         let gpu = self.common.open()?;
         let mut progress = Progress::new(self.common.quiet.ui());
         progress.adapter(&gpu);
-        let (mut model, _) = load_model(&gpu, &self.model)?;
+        let (mut model, state) = load_model(&gpu, &self.model)?;
         let scorer = Scorer::new(&gpu, &mut model, "scoring")?;
         let skip_bad = self.data.skip_bad;
-        let (metrics, _) = test(&gpu, &model, &scorer, &dataset.test, skip_bad, &mut progress)?;
+        let (metrics, judged) =
+            test(&gpu, &model, &scorer, &dataset.test, skip_bad, &mut progress)?;
         super::print(&metrics.to_string())?;
         if self.baseline {
             let (set, _) = TrainingSet::load(&model.config, &dataset, skip_bad, &|_, _| {})?;
@@ -50,6 +51,18 @@ impl Test {
         }
         if let Some(path) = &self.json {
             write_atomic(path, metrics.to_json()?.as_bytes())?;
+        }
+        if self.model.is_dir() {
+            let outcome = report::Outcome {
+                model: &model,
+                scorer: &scorer,
+                samples: &dataset.test,
+                data: dataset.spec.to_string(),
+                epoch: state.epoch,
+                metrics: &metrics,
+                judged: &judged,
+            };
+            report::after_test(&gpu, &outcome, &RunFolder(self.model), &mut progress);
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! `anomem train`.
 
 use super::progress::Progress;
-use super::{Common, ConfigArgs, DataArgs};
-use crate::anomem::{RunFolder, TrainingSet, train};
+use super::{Common, ConfigArgs, DataArgs, report};
+use crate::anomem::{Glimpse, RunFolder, TrainingSet, train};
 use crate::data::{DataSpec, Dataset};
 use crate::gpu::Profile;
 use crate::{Error, Result};
@@ -48,7 +48,10 @@ pub(super) struct Train {
 impl Train {
     pub(super) fn run(self) -> Result<()> {
         let mut config = self.settings.resolve(&self.preset)?;
-        config.train.epochs = self.epochs.unwrap_or(config.train.epochs);
+        if let Some(epochs) = self.epochs {
+            // No more than asked for.
+            (config.train.epochs, config.train.least_steps) = (epochs, 0);
+        }
         config.seed = self.seed.unwrap_or(config.seed);
         config.validate()?;
         let folder = RunFolder(self.out.clone());
@@ -82,7 +85,10 @@ impl Train {
             progress.skipped(&set.add_anomalies(&drawn, self.data.skip_bad)?);
         }
         let mut profile = self.common.profile.is_some().then(Profile::new);
-        train(&gpu, &config, set, &folder, self.resume, profile.as_mut(), &mut progress)?;
+        let glimpse = Glimpse::of(&set);
+        let profile_of = profile.as_mut();
+        let mut model = train(&gpu, &config, set, &folder, self.resume, profile_of, &mut progress)?;
+        report::after_training(&gpu, &mut model, glimpse, &folder, &progress);
         if let (Some(profile), Some(path)) = (&profile, &self.common.profile) {
             progress.profile(profile, path)?;
         }

@@ -16,9 +16,9 @@ use crate::{Error, Result};
 /// A score for each of `height` x `width` cells of an image, high meaning anomalous.
 #[derive(Debug, Clone, Copy)]
 pub struct ScoreMap<'a> {
-    height: usize,
-    width: usize,
-    values: &'a [f32],
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) values: &'a [f32],
 }
 
 impl<'a> ScoreMap<'a> {
@@ -213,8 +213,12 @@ const BAR: usize = 14;
 const PAPER: u8 = 238;
 
 impl Example<'_> {
-    /// Image, overlay and outline, fitted into `cell`.
-    fn pictures(&self, range: Range, cell: usize) -> Result<[Option<Raster>; 3]> {
+    /// Image, overlay and, where there is a mask, its outline, each fitted into a square of `cell`
+    /// pixels.
+    ///
+    /// # Errors
+    /// None beyond those of [`outline`].
+    pub fn pictures(&self, range: Range, cell: usize) -> Result<[Option<Raster>; 3]> {
         let longest = self.image.height.max(self.image.width).max(1);
         let fit = |side: usize| (side * cell / longest).max(1);
         let (height, width) = (fit(self.image.height), fit(self.image.width));

@@ -6,17 +6,16 @@
 
 use std::collections::BTreeMap;
 
-use rayon::slice::ParallelSliceMut;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::heatmap::ScoreMap;
+use super::pixel_scores::PixelScores;
+use super::ranking::{Areas, Counts, Curve};
 use crate::{Error, Result};
 
-/// Pixels kept for an exact pixel AUROC: 4 bytes each, 200 MB in all.
+/// Pixels up to which pixel figures are exact: 4 bytes for a normal one, 8 for a marked one.
 const EXACT_PIXELS: usize = 50_000_000;
-
-/// Bits of a score's sort key kept beyond [`EXACT_PIXELS`]: sign, exponent and 11 of 23 fraction
-/// bits, so that scores closer than 0.05 % count as equal.
-const COARSE_BITS: u32 = 20;
 
 /// The figures of one test set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +44,14 @@ pub struct Summary {
     /// pixel or every pixel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixel_auroc: Option<f64>,
+    /// Average precision over the pixels of all images together; absent as the former.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixel_ap: Option<f64>,
+    /// Area below the mean share of each marked region that is found (per-region overlap) against
+    /// the false-positive rate of pixels, up to a rate of 0.3 and divided by it (Bergmann et al.
+    /// 2020, "Uninformed Students"); absent as the former.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aupro: Option<f64>,
     /// Number of normal images.
     pub n_normal: usize,
     /// Number of anomalous images.
@@ -53,9 +60,9 @@ pub struct Summary {
 
 /// Gathers scores and maps image by image, then computes [`Metrics`].
 ///
-/// Pixel AUROC is exact up to 50 million pixels (4 bytes each). Beyond, pixels are counted in
-/// 2^20 bins by the leading bits of their score (16 MiB per kind of defect), in which scores within
-/// 0.05 % of each other count as ties.
+/// Pixel figures are exact up to 50 million pixels (4 bytes each, 8 in defects). Beyond, pixels are
+/// counted in 2^20 bins by the leading bits of their score (24 MiB per kind of defect), in which
+/// scores within 0.05 % of each other count as ties.
 ///
 /// ```
 /// let mut evaluator = anomem::report::Evaluator::new();
@@ -76,8 +83,9 @@ pub struct Evaluator {
 #[derive(Debug, Default)]
 struct Group {
     scores: Vec<f32>,
-    normal: Keys,
-    anomalous: Keys,
+    pixels: PixelScores,
+    /// All of `pixels`; `cover` counts their regions.
+    all: Counts,
 }
 
 impl Default for Evaluator {
@@ -106,52 +114,47 @@ impl Evaluator {
         Ok(())
     }
 
-    /// Adds an image's score `map` ([H, W]) with its `mask` ([H, W], nonzero = defect). Normal images
-    /// belong here too, with a mask of zeros: most false alarms are theirs.
+    /// Adds an image's score `map` with its `mask` (`[H, W]` as the map, nonzero = defect). Normal
+    /// images belong here too, with a mask of zeros: most false alarms are theirs.
     ///
     /// # Errors
-    /// [`Error::Usage`] when the sizes differ or the map holds a NaN.
-    pub fn add_map(&mut self, kind: Option<&str>, map: &[f32], mask: &[u8]) -> Result<()> {
-        if map.len() != mask.len() {
-            let (map, mask) = (map.len(), mask.len());
-            return Err(Error::Usage(format!("score map has {map} pixels, its mask {mask}")));
-        }
-        if map.iter().any(|score| score.is_nan()) {
-            let label = kind.unwrap_or("normal");
-            return Err(Error::Usage(format!("score map of a test image ({label}) holds NaN")));
+    /// [`Error::Usage`] when the sizes differ.
+    pub fn add_map(&mut self, kind: Option<&str>, map: ScoreMap<'_>, mask: &[u8]) -> Result<()> {
+        let ScoreMap { height, width, values } = map;
+        if values.len() != mask.len() {
+            let found = mask.len();
+            return Err(Error::Usage(format!(
+                "score map of {height} x {width}: its mask has {found} pixels"
+            )));
         }
         let was_exact = self.pixels <= self.exact_pixels;
-        self.pixels += map.len();
+        self.pixels += values.len();
         let exact = self.pixels <= self.exact_pixels;
         if was_exact && !exact {
-            self.groups.values_mut().for_each(Group::coarsen);
+            self.groups.values_mut().for_each(|group| group.pixels.coarsen());
         }
         let group = self.group(kind);
         if !exact {
-            group.coarsen();
+            group.pixels.coarsen();
         }
-        for (&score, &marked) in map.iter().zip(mask) {
-            let keys = if marked == 0 { &mut group.normal } else { &mut group.anomalous };
-            keys.push(order_key(score));
-        }
+        let added = group.pixels.add(values, mask, width);
+        group.all += added;
         Ok(())
     }
 
     /// All figures of what was added.
     #[must_use]
     pub fn finish(mut self) -> Metrics {
-        for group in self.groups.values_mut() {
-            group.normal.sort();
-            group.anomalous.sort();
-        }
+        self.groups.values_mut().for_each(|group| group.pixels.sort());
         let normal = self.groups.remove(&None).unwrap_or_default();
         let kinds: BTreeMap<String, Group> =
             self.groups.into_iter().filter_map(|(kind, group)| Some((kind?, group))).collect();
 
         let everything: Vec<&Group> = kinds.values().collect();
+        let alone = |(kind, group): (&String, &Group)| (kind.clone(), summary(&normal, &[group]));
         Metrics {
             overall: summary(&normal, &everything),
-            kinds: kinds.iter().map(|(k, group)| (k.clone(), summary(&normal, &[group]))).collect(),
+            kinds: kinds.par_iter().map(alone).collect(),
         }
     }
 
@@ -160,185 +163,30 @@ impl Evaluator {
     }
 }
 
-impl Group {
-    fn coarsen(&mut self) {
-        self.normal.coarsen();
-        self.anomalous.coarsen();
-    }
-}
-
 fn summary(normal: &Group, defects: &[&Group]) -> Summary {
     let anomalous: Vec<f32> = defects.iter().flat_map(|group| &group.scores).copied().collect();
     let curve = Curve::new(&normal.scores, &anomalous);
+    let images = curve.areas();
+    let pixels = pixel_areas(normal, defects);
     Summary {
-        image_auroc: curve.auroc(),
-        image_ap: curve.average_precision(),
+        image_auroc: images.map(|a| a.auroc),
+        image_ap: images.map(|a| a.ap),
         image_f1_max: curve.f1_max(),
         fpr_at_95_tpr: curve.fpr_at_95_tpr(),
-        pixel_auroc: pixel_auroc(normal, defects),
+        pixel_auroc: pixels.map(|a| a.auroc),
+        pixel_ap: pixels.map(|a| a.ap),
+        aupro: pixels.map(|a| a.aupro),
         n_normal: normal.scores.len(),
         n_anomalous: anomalous.len(),
     }
 }
 
-/// Counts at every threshold, from the highest score down.
-struct Curve {
-    /// (anomalous images found, normal images called anomalous) at or above each distinct score.
-    points: Vec<(usize, usize)>,
-    n_normal: usize,
-    n_anomalous: usize,
-}
-
-impl Curve {
-    fn new(normal: &[f32], anomalous: &[f32]) -> Self {
-        let label = |scores: &[f32], anomalous| -> Vec<(u32, bool)> {
-            scores.iter().map(|&score| (order_key(score), anomalous)).collect()
-        };
-        let mut ranked = [label(normal, false), label(anomalous, true)].concat();
-        ranked.sort_unstable_by(|a, b| b.cmp(a));
-        let mut found = (0, 0);
-        let points = ranked
-            .chunk_by(|a, b| a.0 == b.0)
-            .map(|ties| {
-                let hits = ties.iter().filter(|(_, anomalous)| *anomalous).count();
-                found = (found.0 + hits, found.1 + ties.len() - hits);
-                found
-            })
-            .collect();
-        Self { points, n_normal: normal.len(), n_anomalous: anomalous.len() }
-    }
-
-    /// Whether both classes are there; without, every figure is undefined.
-    fn is_defined(&self) -> bool {
-        self.n_normal > 0 && self.n_anomalous > 0
-    }
-
-    fn auroc(&self) -> Option<f64> {
-        let (mut twice_area, mut before) = (0, (0, 0));
-        for &(hits, alarms) in &self.points {
-            twice_area += (alarms - before.1) * (hits + before.0);
-            before = (hits, alarms);
-        }
-        let pairs = self.n_normal * self.n_anomalous;
-        self.is_defined().then(|| twice_area as f64 / (2 * pairs) as f64)
-    }
-
-    fn average_precision(&self) -> Option<f64> {
-        let (mut sum, mut before) = (0.0, 0);
-        for &(hits, alarms) in &self.points {
-            sum += (hits - before) as f64 * hits as f64 / (hits + alarms) as f64;
-            before = hits;
-        }
-        self.is_defined().then(|| sum / self.n_anomalous as f64)
-    }
-
-    fn f1_max(&self) -> Option<f64> {
-        // F1 = 2 hits / (2 hits + alarms + misses), and hits + misses = n_anomalous.
-        let f1 = |&(hits, alarms): &(usize, usize)| {
-            (2 * hits) as f64 / (hits + alarms + self.n_anomalous) as f64
-        };
-        self.is_defined().then(|| self.points.iter().map(f1).fold(0.0, f64::max))
-    }
-
-    fn fpr_at_95_tpr(&self) -> Option<f64> {
-        let enough = |&&(hits, _): &&(usize, usize)| 100 * hits >= 95 * self.n_anomalous;
-        let (_, alarms) = self.points.iter().find(enough).filter(|_| self.is_defined())?;
-        Some(*alarms as f64 / self.n_normal as f64)
-    }
-}
-
-/// A `u32` in the same order as the score; 0.0 and -0.0 share one. Never called with NaN.
-fn order_key(score: f32) -> u32 {
-    let bits = (score + 0.0).to_bits();
-    if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
-}
-
-/// The pixel scores of one class, as sort keys or, when there are too many, as counts.
-#[derive(Debug)]
-enum Keys {
-    Exact(Vec<u32>),
-    Coarse { counts: Vec<u64>, len: usize },
-}
-
-impl Default for Keys {
-    fn default() -> Self {
-        Self::Exact(Vec::new())
-    }
-}
-
-impl Keys {
-    fn push(&mut self, key: u32) {
-        match self {
-            Self::Exact(keys) => keys.push(key),
-            Self::Coarse { counts, len } => {
-                counts[(key >> (32 - COARSE_BITS)) as usize] += 1;
-                *len += 1;
-            }
-        }
-    }
-
-    fn coarsen(&mut self) {
-        if let Self::Exact(keys) = self {
-            let keys = std::mem::take(keys);
-            *self = Self::Coarse { counts: vec![0; 1 << COARSE_BITS], len: 0 };
-            keys.into_iter().for_each(|key| self.push(key));
-        }
-    }
-
-    fn sort(&mut self) {
-        if let Self::Exact(keys) = self {
-            keys.par_sort_unstable();
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Exact(keys) => keys.len(),
-            Self::Coarse { len, .. } => *len,
-        }
-    }
-
-    /// (key, number of pixels) in rising order; needs [`Self::sort`] before.
-    fn runs(&self) -> Box<dyn Iterator<Item = (u32, u64)> + '_> {
-        match self {
-            Self::Exact(keys) => {
-                Box::new(keys.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u64)))
-            }
-            Self::Coarse { counts, .. } => Box::new(
-                counts.iter().enumerate().filter(|(_, n)| **n > 0).map(|(i, n)| (i as u32, *n)),
-            ),
-        }
-    }
-}
-
-/// Pairs are counted group by group and added up, so nothing is copied or merged.
-fn pixel_auroc(normal: &Group, defects: &[&Group]) -> Option<f64> {
-    let (mut twice_wins, mut n_normal, mut n_anomalous) = (0, normal.normal.len(), 0);
-    for group in defects {
-        twice_wins += twice_wins_over(&group.anomalous, &normal.normal);
-        for other in defects {
-            twice_wins += twice_wins_over(&group.anomalous, &other.normal);
-        }
-        n_normal += group.normal.len();
-        n_anomalous += group.anomalous.len();
-    }
-    let twice_pairs = 2 * n_normal as u128 * n_anomalous as u128;
-    (twice_pairs > 0).then(|| twice_wins as f64 / twice_pairs as f64)
-}
-
-/// Twice the number of (anomalous, normal) pairs in which the anomalous score is higher, plus the
-/// number of ties.
-fn twice_wins_over(anomalous: &Keys, normal: &Keys) -> u128 {
-    let mut normal_runs = normal.runs().peekable();
-    let (mut wins, mut below) = (0, 0);
-    for (key, count) in anomalous.runs() {
-        while let Some((_, n)) = normal_runs.next_if(|&(other, _)| other < key) {
-            below += n;
-        }
-        let tied = normal_runs.peek().map_or(0, |&(other, n)| if other == key { n } else { 0 });
-        wins += u128::from(count) * u128::from(2 * below + tied);
-    }
-    wins
+/// Of the pixels of all these images.
+fn pixel_areas(normal: &Group, defects: &[&Group]) -> Option<Areas> {
+    let groups = || [normal].into_iter().chain(defects.iter().copied());
+    let mut all = Counts::default();
+    groups().for_each(|group| all += group.all);
+    PixelScores::areas(&groups().map(|group| &group.pixels).collect::<Vec<_>>(), all)
 }
 
 #[cfg(test)]
@@ -355,14 +203,46 @@ mod tests {
         evaluator.finish().overall
     }
 
-    fn pixel_auroc_of(labelled: &[(bool, f32)], exact_pixels: usize) -> Option<f64> {
+    /// All pixels in images one row high, `width` wide.
+    fn pixels_of(labelled: &[(bool, f32)], width: usize, exact_pixels: usize) -> Summary {
         let mut evaluator = Evaluator { exact_pixels, ..Evaluator::new() };
-        for half in labelled.chunks(labelled.len().div_ceil(2).max(1)) {
-            let map: Vec<f32> = half.iter().map(|pixel| pixel.1).collect();
-            let mask: Vec<u8> = half.iter().map(|pixel| u8::from(pixel.0)).collect();
-            evaluator.add_map(Some("defect"), &map, &mask).unwrap();
+        for row in labelled.chunks(width) {
+            let values: Vec<f32> = row.iter().map(|pixel| pixel.1).collect();
+            let mask: Vec<u8> = row.iter().map(|pixel| u8::from(pixel.0)).collect();
+            let map = ScoreMap::new(1, row.len(), &values).unwrap();
+            evaluator.add_map(Some("defect"), map, &mask).unwrap();
         }
-        evaluator.finish().overall.pixel_auroc
+        evaluator.finish().overall
+    }
+
+    /// From the definition: every threshold, every run of marked pixels.
+    fn aupro_brute_force(labelled: &[(bool, f32)], width: usize) -> Option<f64> {
+        let runs = labelled.chunks(width).flat_map(|row| row.chunk_by(|a, b| a.0 == b.0));
+        let regions: Vec<_> = runs.filter(|run| run[0].0).collect();
+        let found = |threshold: f32| {
+            let hits = |region: &&[(bool, f32)]| region.iter().filter(|p| p.1 >= threshold).count();
+            let share = |region| hits(region) as f64 / region.len() as f64;
+            regions.iter().map(share).sum::<f64>() / regions.len() as f64
+        };
+        let normal: Vec<f32> = labelled.iter().filter(|p| !p.0).map(|p| p.1).collect();
+        let mut thresholds: Vec<f32> = labelled.iter().map(|p| p.1).collect();
+        thresholds.sort_by(|a, b| b.total_cmp(a));
+        thresholds.dedup();
+        let (mut area, mut before) = (0.0, (0.0, 0.0));
+        for t in thresholds {
+            let rate =
+                normal.iter().filter(|score| **score >= t).count() as f64 / normal.len() as f64;
+            let now = (rate, found(t));
+            let end = now.0.min(0.3);
+            if end > before.0 {
+                let slope = (now.1 - before.1) / (now.0 - before.0);
+                let width = end - before.0;
+                area += width * before.1 + slope * width * width / 2.0;
+            }
+            before = now;
+        }
+        let both = !normal.is_empty() && normal.len() < labelled.len();
+        both.then_some(area / 0.3)
     }
 
     /// From the definition, in O(n^2): every pair, every threshold.
@@ -464,11 +344,26 @@ mod tests {
 
         // Quarter steps differ in the leading bits, so here even the coarse count is exact.
         #[test]
-        fn pixels_exact_and_coarse_equal_the_image_auroc(data in labelled()) {
-            let expected = summary_of(&data).image_auroc;
+        fn pixels_exact_and_coarse_equal_images_and_definition(
+            data in labelled(), width in 1_usize..20
+        ) {
+            let (images, aupro) = (summary_of(&data), aupro_brute_force(&data, width));
             for exact_pixels in [0, data.len() / 2, EXACT_PIXELS] {
-                prop_assert_eq!(pixel_auroc_of(&data, exact_pixels), expected);
+                let pixels = pixels_of(&data, width, exact_pixels);
+                prop_assert_eq!(pixels.pixel_auroc, images.image_auroc);
+                prop_assert_eq!(pixels.pixel_ap, images.image_ap);
+                prop_assert_eq!(pixels.aupro.is_some(), aupro.is_some());
+                let difference = pixels.aupro.unwrap_or_default() - aupro.unwrap_or_default();
+                prop_assert!(difference.abs() <= 1e-12, "{:?}, expected {aupro:?}", pixels.aupro);
+                prop_assert!(pixels.aupro.is_none_or(|a| (0.0..=1.0).contains(&a)));
             }
+        }
+
+        #[test]
+        fn monotone_maps_change_no_pixel_figure(data in labelled(), width in 1_usize..20) {
+            let mapped: Vec<_> = data.iter().map(|&(l, s)| (l, (2.0 * s).exp() - 7.0)).collect();
+            let of = |data: &[_]| pixels_of(data, width, EXACT_PIXELS);
+            prop_assert_eq!(of(&mapped), of(&data));
         }
     }
 
@@ -516,9 +411,9 @@ mod tests {
             evaluator.add(kind, score).unwrap();
         }
         // Good images: 2 pixels; crack: its own normal pixel counts for crack, not for hole.
-        evaluator.add_map(None, &[1.0, 3.0], &[0, 0]).unwrap();
-        evaluator.add_map(Some("crack"), &[2.0, 5.0], &[255, 0]).unwrap();
-        evaluator.add_map(Some("hole"), &[4.0], &[1]).unwrap();
+        evaluator.add_map(None, row(&[1.0, 3.0]), &[0, 0]).unwrap();
+        evaluator.add_map(Some("crack"), row(&[2.0, 5.0]), &[255, 0]).unwrap();
+        evaluator.add_map(Some("hole"), row(&[4.0]), &[1]).unwrap();
         let metrics = evaluator.finish();
         let (crack, hole) = (&metrics.kinds["crack"], &metrics.kinds["hole"]);
         assert_eq!((crack.image_auroc, hole.image_auroc), (Some(0.5), Some(0.5)));
@@ -543,29 +438,73 @@ mod tests {
 
         let mut evaluator = Evaluator::new();
         evaluator.add(Some("hole"), 1.0).unwrap();
-        evaluator.add_map(Some("hole"), &[1.0, 0.0], &[1, 0]).unwrap();
+        evaluator.add_map(Some("hole"), row(&[1.0, 0.0]), &[1, 0]).unwrap();
         let metrics = evaluator.finish();
-        let json = serde_json::to_value(&metrics).unwrap();
-        assert_eq!(json["pixel_auroc"], 1.0);
-        assert_eq!(json["kinds"]["hole"]["pixel_auroc"], 1.0);
-        assert_eq!(serde_json::from_value::<Metrics>(json).unwrap(), metrics);
-    }
-
-    #[test]
-    fn extreme_scores_keep_their_order() {
-        let rising =
-            [f32::NEG_INFINITY, f32::MIN, -1.0, -f32::MIN_POSITIVE, 0.0, 1e-40, 1.0, f32::INFINITY];
-        assert!(rising.windows(2).all(|pair| order_key(pair[0]) < order_key(pair[1])));
-        assert_eq!(order_key(-0.0), order_key(0.0));
+        let mut json = serde_json::to_value(&metrics).unwrap();
+        for key in ["pixel_auroc", "pixel_ap", "aupro"] {
+            assert_eq!((&json[key], &json["kinds"]["hole"][key]), (&1.0.into(), &1.0.into()));
+        }
+        assert_eq!(serde_json::from_value::<Metrics>(json.clone()).unwrap(), metrics);
+        // As written before these figures were known.
+        json.as_object_mut().unwrap().retain(|key, _| key != "pixel_ap" && key != "aupro");
+        let old = serde_json::from_value::<Metrics>(json).unwrap();
+        assert_eq!((old.overall.pixel_auroc, old.overall.aupro), (Some(1.0), None));
     }
 
     #[test]
     fn nan_and_unequal_sizes_are_errors() {
         let mut evaluator = Evaluator::new();
         assert!(evaluator.add(None, f32::NAN).is_err());
-        assert!(evaluator.add_map(None, &[1.0, f32::NAN], &[0, 0]).is_err());
-        let message = evaluator.add_map(None, &[1.0, 2.0], &[0]).unwrap_err().to_string();
-        assert_eq!(message, "score map has 2 pixels, its mask 1");
+        let message = evaluator.add_map(None, row(&[1.0, 2.0]), &[0]).unwrap_err().to_string();
+        assert_eq!(message, "score map of 1 x 2: its mask has 1 pixels");
         assert_eq!(evaluator.finish().overall, Summary::default());
+    }
+
+    fn row(values: &[f32]) -> ScoreMap<'_> {
+        ScoreMap::new(1, values.len(), values).unwrap()
+    }
+
+    /// Numbers of `kernels-tests/golden/localisation.py` (scikit-learn 1.9.1, scipy), which makes the
+    /// same maps and masks.
+    #[test]
+    fn equal_to_the_field() {
+        const SIZE: [usize; 2] = [12, 17];
+        let mask = |kind: &str, i: usize, y: usize, x: usize| match kind {
+            "good" => false,
+            "dots" => (y * 7 + x * 5 + i).is_multiple_of(23),
+            _ => y.abs_diff(5) + x.abs_diff(6 + 3 * i) < 4 || y > 9 && x > 12,
+        };
+        let places = || (0..SIZE[0]).flat_map(|y| (0..SIZE[1]).map(move |x| (y, x)));
+        let mut evaluator = Evaluator::new();
+        for (kind, i) in ["good", "dots", "blobs"].iter().flat_map(|k| (0..3).map(move |i| (*k, i)))
+        {
+            let marked: Vec<u8> = places().map(|(y, x)| mask(kind, i, y, x).into()).collect();
+            let noise = |y, x| (y * 1237 + x * 331 + i * 71 + kind.len()) % 61;
+            let scores: Vec<f32> = places()
+                .zip(&marked)
+                .map(|((y, x), m)| (noise(y, x) + 19 * usize::from(*m)) as f32 / 4.0)
+                .collect();
+            let map = ScoreMap::new(SIZE[0], SIZE[1], &scores).unwrap();
+            evaluator.add_map((kind != "good").then_some(kind), map, &marked).unwrap();
+        }
+        let metrics = evaluator.finish();
+        for (found, expected) in [
+            (
+                &metrics.overall,
+                [0.757_437_755_698_422, 0.421_443_168_130_144_65, 0.403_302_014_023_138_37],
+            ),
+            (
+                &metrics.kinds["dots"],
+                [0.724_412_482_342_365_4, 0.333_841_818_199_792_2, 0.387_932_879_585_634_2],
+            ),
+            (
+                &metrics.kinds["blobs"],
+                [0.766_118_967_452_300_8, 0.448_005_596_280_134, 0.475_065_294_924_554_24],
+            ),
+        ] {
+            let found = [found.pixel_auroc, found.pixel_ap, found.aupro].map(Option::unwrap);
+            let close = found.iter().zip(expected).all(|(f, e)| (f - e).abs() <= 1e-12);
+            assert!(close, "found {found:?}, expected {expected:?}");
+        }
     }
 }

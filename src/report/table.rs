@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 impl Metrics {
     /// Indented JSON with the keys `image_auroc`, `image_ap`, `image_f1_max`, `fpr_at_95_tpr`,
-    /// `pixel_auroc` (with masks only), `n_normal`, `n_anomalous`, and under `kinds` the same for
+    /// `pixel_auroc`, `pixel_ap`, `aupro` (with masks only), `n_normal`, `n_anomalous`, and under `kinds` the same for
     /// each kind of defect. Shares lie in 0..=1; an undefined figure is `null`.
     ///
     /// # Errors
@@ -29,11 +29,13 @@ impl fmt::Display for Metrics {
         let width = rows().fold(UNIT.len(), |width, (name, _)| width.max(name.chars().count()));
 
         write!(f, "{UNIT:<width$}  normal  anomalous   AUROC      AP  F1 max  FPR@95TPR")?;
-        writeln!(f, "{}", if with_masks { "  pixel AUROC" } else { "" })?;
+        writeln!(f, "{}", if with_masks { PIXEL_FIGURES } else { "" })?;
         for (name, summary) in rows() {
             write_row(f, name, width, summary)?;
             if with_masks {
-                write!(f, "  {:>11}", per_cent(summary.pixel_auroc))?;
+                let [auroc, ap, aupro] =
+                    [summary.pixel_auroc, summary.pixel_ap, summary.aupro].map(per_cent);
+                write!(f, "  {auroc:>11}  {ap:>8}  {aupro:>9}")?;
             }
             writeln!(f)?;
         }
@@ -43,6 +45,8 @@ impl fmt::Display for Metrics {
 
 /// Heads the column of names.
 const UNIT: &str = "per cent";
+/// Heads the columns that need masks.
+const PIXEL_FIGURES: &str = "  pixel AUROC  pixel AP  AUPRO@30%";
 
 fn write_row(f: &mut fmt::Formatter<'_>, name: &str, width: usize, s: &Summary) -> fmt::Result {
     write!(
@@ -65,6 +69,7 @@ fn per_cent(share: Option<f64>) -> String {
 mod tests {
     use super::*;
     use crate::report::Evaluator;
+    use crate::report::heatmap::ScoreMap;
 
     fn metrics(masks: bool) -> Metrics {
         let mut evaluator = Evaluator::new();
@@ -72,7 +77,9 @@ mod tests {
             evaluator.add(kind, score).unwrap();
             if masks {
                 let mask = [u8::from(kind.is_some()), 0];
-                evaluator.add_map(kind, &[score, 0.5], &mask).unwrap();
+                let values = [score, 0.5];
+                let map = ScoreMap::new(1, 2, &values).unwrap();
+                evaluator.add_map(kind, map, &mask).unwrap();
             }
         }
         evaluator.finish()
@@ -87,9 +94,9 @@ scratch, long       2          1   50.00   50.00   66.67      50.00
 ";
         assert_eq!(metrics(false).to_string(), expected);
         let expected = "\
-per cent       normal  anomalous   AUROC      AP  F1 max  FPR@95TPR  pixel AUROC
-all                 2          1   50.00   50.00   66.67      50.00        80.00
-scratch, long       2          1   50.00   50.00   66.67      50.00        80.00
+per cent       normal  anomalous   AUROC      AP  F1 max  FPR@95TPR  pixel AUROC  pixel AP  AUPRO@30%
+all                 2          1   50.00   50.00   66.67      50.00        80.00     50.00      33.33
+scratch, long       2          1   50.00   50.00   66.67      50.00        80.00     50.00      33.33
 ";
         assert_eq!(metrics(true).to_string(), expected);
     }
