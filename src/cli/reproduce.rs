@@ -45,7 +45,7 @@ pub(super) struct Reproduce {
     /// CIFAR-100: its 20 super-classes instead of its 100 classes.
     #[arg(long)]
     superclasses: bool,
-    /// ood: a set to tell from the data, may be given several times. LSUN and SVHN as folders of images.
+    /// ood: a set to tell from the data, such as a folder of images; may be given several times.
     #[arg(long, value_name = "SPEC", value_parser = data_spec())]
     against: Vec<DataSpec>,
     /// cross-type on a set of classes: the one that is normal.
