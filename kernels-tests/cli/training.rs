@@ -35,7 +35,7 @@ pub(crate) fn run(dir: &TempDir, line: &str) -> Output {
 }
 
 /// A command line that runs beside the test.
-fn started(dir: &TempDir, line: &str) -> Child {
+pub(crate) fn started(dir: &TempDir, line: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_anomem"))
         .current_dir(dir.path())
         .args(words(line))

@@ -75,10 +75,13 @@ fn score_loaded(
     for (image, grid) in loaded.grids.iter().enumerate() {
         let mut whole = Whole::new(grid);
         for _ in 0..grid.tiles() {
-            if let (true, Some(batch)) = (tiles.is_empty(), batches.next()) {
+            if tiles.is_empty()
+                && let Some(batch) = batches.next()
+            {
                 tiles.extend(scorer.score(gpu, model, batch)?);
             }
-            tiles.pop_front().into_iter().for_each(|tile| whole.add(tile));
+            let tile = tiles.pop_front();
+            whole.add(tile.ok_or_else(|| Error::Internal("a tile without a score".into()))?);
         }
         let score = whole.finish();
         each(image, score.ok_or_else(|| Error::Internal("an image without tiles".into()))?)?;

@@ -217,7 +217,7 @@ fn record(
     let source = feed.record(t, model)?;
     let counters = t.variable(store, variables.counters);
     let mut labels = variables.labels.as_ref().map(|l| l.record(t, model));
-    let (images, slots, masks) = match &labels {
+    let (images, slots, damaged) = match &labels {
         Some(labels) => labels.make(t, model, &source, counters)?,
         None => (source.images, source.slots, None),
     };
@@ -236,7 +236,7 @@ fn record(
         let labels = labels
             .as_mut()
             .ok_or_else(|| Error::Internal("heads without anomalies to learn from".into()))?;
-        labels.place(masks, draws);
+        labels.place(damaged, draws);
         let frozen = phase == Phase::Stage2;
         objective::hinge(model, t, &maps, labels, frozen, &mut terms)?;
     }

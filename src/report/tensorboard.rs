@@ -17,7 +17,7 @@ use crc::{CRC_32_ISCSI, Crc, Table};
 use crate::{Error, Result};
 
 /// CRC-32C (Castagnoli).
-const CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
+static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
 /// What TensorBoard knows event files by.
 const MARK: &str = ".tfevents.";
 /// First event of every file.
