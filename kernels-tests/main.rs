@@ -24,6 +24,7 @@ mod gather;
 mod harness;
 mod hinge;
 mod hopfield;
+mod kmeans;
 mod matmul;
 mod nearest;
 mod normalize;

@@ -9,6 +9,7 @@ mod images_and_heat_maps;
 mod anomalies;
 mod examples;
 mod training;
+mod variants;
 
 use std::fs;
 use std::path::Path;

@@ -35,7 +35,7 @@ pub(crate) fn run(dir: &TempDir, line: &str) -> Output {
 }
 
 /// A command line that runs beside the test.
-fn started(dir: &TempDir, line: &str) -> Child {
+pub(crate) fn started(dir: &TempDir, line: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_anomem"))
         .current_dir(dir.path())
         .args(words(line))
@@ -64,6 +64,12 @@ pub(crate) fn train(out: &str, more: &str) -> String {
 
 pub(crate) fn bytes(run: &Path) -> [Vec<u8>; 2] {
     ["model.safetensors", "training.safetensors"].map(|f| std::fs::read(run.join(f)).unwrap())
+}
+
+/// The lines of a run's log.
+pub(crate) fn log(run: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(run.join("log.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]

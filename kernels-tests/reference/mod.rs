@@ -13,6 +13,7 @@ pub mod finite;
 pub mod gather;
 pub mod hinge;
 pub mod hopfield;
+pub mod kmeans;
 pub mod matmul;
 pub mod nearest;
 pub mod normalize;

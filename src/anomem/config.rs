@@ -95,6 +95,9 @@ pub struct NetworkConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MemoryConfig {
+    /// How the prototypes come about.
+    #[serde(default = "learned")]
+    pub kind: MemoryKind,
     /// Stages (1 to 4) whose output maps are the scales, rising.
     pub scales: Vec<usize>,
     /// Prototypes per scale.
@@ -261,6 +264,11 @@ impl Default for Stage2Config {
 }
 
 /// For models written before the key existed.
+fn learned() -> MemoryKind {
+    MemoryKind::Learned
+}
+
+/// For models written before the key existed.
 fn one_per_cent() -> f64 {
     0.01
 }
@@ -324,6 +332,16 @@ words! {
         S2,
         /// 7x7 convolution, stride 2, then max-pool, stride 2.
         Imagenet,
+    }
+}
+words! {
+    /// How a memory's prototypes come about.
+    MemoryKind {
+        /// They are trained with the encoder and recalled by eq. 1.
+        Learned,
+        /// The encoder is trained without a memory; afterwards the k-means centroids of its features are the
+        /// prototypes, and the nearest one is recalled. The paper's ablation (table 4).
+        Kmeans,
     }
 }
 words! {
@@ -545,6 +563,13 @@ impl Config {
         self.anomalies.check(self.image.size, &mut check);
         self.stage2.check(self.memory.scales.len(), &mut check);
         let joint = self.stage2.training == Stage2Training::Joint;
+        let clustered = self.memory.kind == MemoryKind::Kmeans;
+        check.that(
+            !(clustered && joint && self.stage2.head != HeadKind::None),
+            "memory.kind",
+            "\"kmeans\"",
+            "\"learned\" with stage2.training = \"joint\", which needs a memory during training",
+        );
         let placed = !joint
             || self.stage2.head == HeadKind::Image
             || self.anomalies.pseudo != Pseudo::Rotation;
@@ -720,6 +745,12 @@ impl MemoryConfig {
             check.that((1..=256).contains(&steps), key, steps, "1 to 256");
         }
         check.not_negative("memory.tolerance", self.tolerance);
+        check.that(
+            !(self.revive && self.kind == MemoryKind::Kmeans),
+            "memory.revive",
+            self.revive,
+            "false with memory.kind = \"kmeans\", which has no prototypes during training",
+        );
     }
 }
 
@@ -1045,6 +1076,18 @@ mod tests {
         config.validate().unwrap();
         config.set("loss.positions=matched").unwrap();
         assert!(config.validate().unwrap_err().to_string().contains("loss.positions"));
+        config = tiny();
+        config.set("memory.kind=kmeans").unwrap();
+        config.validate().unwrap();
+        config.set("stage2.training=joint").unwrap();
+        assert!(config.validate().unwrap_err().to_string().contains("memory.kind = \"kmeans\""));
+        config.set("stage2.head=none").unwrap();
+        config.validate().unwrap();
+        config.set("memory.revive=true").unwrap();
+        assert!(config.validate().unwrap_err().to_string().contains("memory.revive = true"));
+        config.set("loss.negatives=per_position").unwrap();
+        config.set("loss.positions=matched").unwrap();
+        config.set("memory.revive=false").unwrap();
         config.seed = u64::MAX;
         assert_eq!(config.validate().unwrap_err().to_string().lines().count(), 2);
     }

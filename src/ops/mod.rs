@@ -13,6 +13,7 @@ pub mod finite;
 pub mod gather;
 pub mod hinge;
 pub mod hopfield;
+pub mod kmeans;
 pub mod matmul;
 pub mod nearest;
 pub mod normalize;
@@ -96,6 +97,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         gather::SHADERS,
         hinge::SHADERS,
         hopfield::SHADERS,
+        kmeans::SHADERS,
         matmul::SHADERS,
         nearest::SHADERS,
         normalize::SHADERS,
