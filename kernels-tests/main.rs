@@ -12,6 +12,7 @@ mod activation;
 mod add;
 mod affine;
 mod augment;
+mod barlow;
 mod batch_norm;
 mod contracts;
 mod conv2d;

@@ -1,4 +1,4 @@
-//! Trainings of another kind than the presets': centroids for a memory.
+//! Trainings of another kind than the presets': centroids for a memory, Barlow Twins for the loss.
 
 use std::time::{Duration, Instant};
 
@@ -44,4 +44,27 @@ fn centroids_are_a_memory_after_the_training() {
     assert!(text(&output.stdout).contains("pixel AUROC"));
     let joint = train("joint", "--set memory.kind=kmeans --set stage2.training=joint");
     assert!(refused(&dir, &joint).contains("memory.kind = \"kmeans\""));
+}
+
+#[test]
+fn barlow_twins_trains() {
+    if !has_adapter() {
+        return;
+    }
+    let dir = surfaces();
+    let of = |name: &str| dir.path().join(name);
+    let barlow = "--epochs 8 --set loss.kind=barlow_twins --set train.lr=0.01";
+    run(&dir, &train("a", barlow));
+    let losses: Vec<f64> =
+        log(&of("a")).iter().map(|r| r["scales"][1]["contrast"].as_f64().unwrap()).collect();
+    // Stage 4 of a network of an eighth of the width: 64 components.
+    assert_eq!(log(&of("a"))[0]["scales"][1]["chance"], 64.0);
+    assert!(losses[7] < losses[0], "{losses:?}");
+    assert!(log(&of("a")).iter().all(|r| r["non_finite_steps"] == 0));
+    // Positions that are matched leave out some pairs; with centroids there is no memory in the way.
+    let more = "--set loss.positions=matched --set memory.kind=kmeans";
+    run(&dir, &train("b", &format!("{barlow} {more}")));
+    run(&dir, &train("c", &format!("{barlow} {more}")));
+    assert!(bytes(&of("b")) == bytes(&of("c")), "two runs of one seed differ");
+    assert!(log(&of("b"))[7]["scales"][1]["contrast"].as_f64().unwrap() < 64.0);
 }

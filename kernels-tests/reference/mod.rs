@@ -4,6 +4,7 @@ pub mod activation;
 pub mod add;
 pub mod affine;
 pub mod augment;
+pub mod barlow;
 pub mod batch_norm;
 pub mod conv2d;
 pub mod cosine;

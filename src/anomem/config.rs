@@ -127,13 +127,16 @@ pub struct MemoryConfig {
 pub struct LossConfig {
     /// The contrastive loss.
     pub kind: LossKind,
-    /// Its temperature.
+    /// Temperature of [`LossKind::NtXent`].
     pub tau: f64,
+    /// Weight of the correlations between components in [`LossKind::BarlowTwins`].
+    #[serde(default = "barlow_lambda")]
+    pub barlow_lambda: f64,
     /// Share of a map's positions drawn per step, one per scale.
     pub sampling_ratio: Vec<f64>,
     /// Which positions of the two views make a positive pair.
     pub positions: Positions,
-    /// Which other vectors count as negatives.
+    /// Which other vectors count as negatives of [`LossKind::NtXent`].
     pub negatives: Negatives,
     /// What stands between the maps and the contrastive loss.
     pub head: Head,
@@ -268,6 +271,11 @@ fn learned() -> MemoryKind {
     MemoryKind::Learned
 }
 
+/// For models written before the key existed: the value of Zbontar et al. 2021.
+fn barlow_lambda() -> f64 {
+    5e-3
+}
+
 /// For models written before the key existed.
 fn one_per_cent() -> f64 {
     0.01
@@ -369,6 +377,9 @@ words! {
     LossKind {
         /// Normalised temperature-scaled cross entropy (Chen et al. 2020).
         NtXent,
+        /// Each component of one view correlates with itself in the other view and with no other component
+        /// (Zbontar et al. 2021); without negatives.
+        BarlowTwins,
     }
 }
 words! {
@@ -757,6 +768,7 @@ impl MemoryConfig {
 impl LossConfig {
     fn check(&self, scales: usize, check: &mut Check) {
         check.positive("loss.tau", self.tau);
+        check.not_negative("loss.barlow_lambda", self.barlow_lambda);
         check.per_scale("loss.sampling_ratio", self.sampling_ratio.len(), scales);
         self.sampling_ratio.iter().for_each(|&r| check.share("loss.sampling_ratio", r));
         let aligned = self.negatives != Negatives::PerPosition || self.positions == Positions::Same;
@@ -1057,6 +1069,7 @@ mod tests {
             ("memory.beta=-1.0", "memory.beta = -1: expected a number above 0"),
             ("memory.steps_train=0", "memory.steps_train = 0: expected 1 to 256"),
             ("loss.tau=inf", "loss.tau = inf: expected a number above 0"),
+            ("loss.barlow_lambda=-1.0", "loss.barlow_lambda = -1: expected 0 or more"),
             ("loss.sampling_ratio=[0.0, 1.0]", "loss.sampling_ratio = 0: expected above 0"),
             ("loss.scale_weights=[0, 0]", "loss.scale_weights = [0.0, 0.0]: expected at least one"),
             ("train.batch=1", "train.batch = 1: expected at least 2"),

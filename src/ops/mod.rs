@@ -4,6 +4,7 @@ pub mod activation;
 pub mod add;
 pub mod affine;
 pub mod augment;
+pub mod barlow;
 pub mod batch_norm;
 pub mod conv2d;
 pub mod cosine;
@@ -88,6 +89,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         add::SHADERS,
         affine::SHADERS,
         augment::SHADERS,
+        barlow::SHADERS,
         batch_norm::SHADERS,
         &conv2d::shaders(),
         cosine::SHADERS,
