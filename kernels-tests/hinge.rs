@@ -2,7 +2,7 @@ use crate::harness::{Input, close, fill, gpu, run_case, wide};
 use crate::reference::Out;
 use crate::reference::hinge as reference;
 use anomem::gpu::{AdapterClass, Gpu, Variant};
-use anomem::ops::hinge::{double_hinge, position_targets};
+use anomem::ops::hinge::{balance, double_hinge, position_targets};
 use proptest::prelude::*;
 
 /// Scores around both margins, at them where the margins are powers of two, and their labels; with some
@@ -127,7 +127,9 @@ fn what_does_not_fit_is_an_error_that_names_the_shapes() {
 fn positions_are_told_by_their_damage() {
     for default_limits in [false, true] {
         let Some(gpu) = gpu(default_limits) else { return };
-        for (images, side) in [(1, 1), (3, 4), (7, 5), (64, 12)] {
+        for (images, side, period) in
+            [(1, 1, 1), (3, 4, 3), (7, 5, 7), (6, 5, 3), (8, 3, 1), (64, 12, 32)]
+        {
             let len = images * side * side;
             let cover: Vec<f32> = fill(len, 3)
                 .iter()
@@ -140,18 +142,21 @@ fn positions_are_told_by_their_damage() {
                 })
                 .collect();
             let known: Vec<f32> = (0..images).map(|i| f32::from(i % 3 != 2)).collect();
+            let seen: Vec<f32> = (0..period).map(|i| f32::from(i % 4 != 1)).collect();
             let inputs = [
                 Input::Constant(&[images, side, side], &cover),
                 Input::Constant(&[images], &known),
+                Input::Constant(&[period], &seen),
             ];
             let outcome = run_case(gpu, Variant::Simple, &inputs, &[&[], &[]], |t, v| {
-                let (normal, weights) = position_targets(t, v[0], v[1], [0.02, 0.15])?;
+                let (normal, weights) = position_targets(t, v[0], v[1], v[2], [0.02, 0.15])?;
                 Ok(vec![normal, weights])
             })
             .unwrap();
             // The bounds as the kernel has them.
             let bounds = [0.02_f32, 0.15].map(f64::from);
-            let want = reference::position_targets(&wide(&cover), &wide(&known), bounds);
+            let want =
+                reference::position_targets(&wide(&cover), &wide(&known), &wide(&seen), bounds);
             for (got, want) in outcome.outputs.iter().zip(want) {
                 close("targets", got, &Out { mag: want.clone(), value: want }, 1.0).unwrap();
             }
@@ -162,15 +167,53 @@ fn positions_are_told_by_their_damage() {
 #[test]
 fn targets_of_what_does_not_fit_are_refused() {
     let Some(gpu) = gpu(false) else { return };
-    let fails = |cover: &[usize], bounds| {
-        let inputs = [Input::Constant(cover, &[]), Input::Constant(&[2], &[])];
-        let record = |t: &mut _, v: &[_]| Ok(vec![position_targets(t, v[0], v[1], bounds)?.0]);
+    let of = |cover: &[usize], seen: &[usize], bounds| {
+        let inputs = [cover, &[2], seen].map(|shape| Input::Constant(shape, &[]));
+        let record =
+            |t: &mut _, v: &[_]| Ok(vec![position_targets(t, v[0], v[1], v[2], bounds)?.0]);
         run_case(gpu, Variant::Simple, &inputs, &[&[]], record).err().unwrap().to_string()
     };
-    assert!(fails(&[3, 2, 2], [0.1, 0.2]).ends_with("expected [N, H, W] and [N]"));
+    let fails = |cover: &[usize], bounds| of(cover, &[2], bounds);
+    assert!(fails(&[3, 2, 2], [0.1, 0.2]).ends_with("expected [N, H, W], [N] and [B]"));
+    assert!(of(&[2, 2, 2], &[1, 2], [0.1, 0.2]).ends_with("expected [N, H, W], [N] and [B]"));
+    assert!(of(&[2, 2, 2], &[3], [0.1, 0.2]).ends_with("expected N to be a multiple of B"));
     assert!(fails(&[2, 4], [0.1, 0.2]).contains("position_targets: cover [2, 4]"));
     assert!(fails(&[2, 2, 2], [0.3, 0.2]).ends_with("in order, up to 1"));
     assert!(fails(&[2, 1000, 1000], [0.1, 0.2]).ends_with("too many positions for one workgroup"));
+}
+
+#[test]
+fn either_side_weighs_one_half() {
+    for default_limits in [false, true] {
+        let Some(gpu) = gpu(default_limits) else { return };
+        for (len, period) in [(1, 1), (6, 3), (63, 63), (65, 5), (256, 128), (4097, 1), (4098, 683)]
+        {
+            for of_normal in [0.3, -2.0, 2.0] {
+                let normal: Vec<f32> =
+                    fill(len, 7).iter().map(|v| f32::from(*v > of_normal)).collect();
+                let counts: Vec<f32> =
+                    fill(period, 8).iter().map(|v| f32::from(*v > -0.5)).collect();
+                let inputs =
+                    [Input::Constant(&[len], &normal), Input::Constant(&[period], &counts)];
+                let record = |t: &mut _, v: &[_]| Ok(vec![balance(t, v[0], v[1])?]);
+                let outcome = run_case(gpu, Variant::Simple, &inputs, &[&[]], record).unwrap();
+                let want = reference::balance(&wide(&normal), &wide(&counts));
+                let want = Out { mag: want.clone(), value: want };
+                close("balance", &outcome.outputs[0], &want, 1.0).unwrap();
+            }
+        }
+        let fails = |normal: &[usize], counts: &[usize]| {
+            let inputs = [normal, counts].map(|shape| Input::Constant(shape, &[]));
+            let record = |t: &mut _, v: &[_]| Ok(vec![balance(t, v[0], v[1])?]);
+            run_case(gpu, Variant::Simple, &inputs, &[&[]], record).err().unwrap().to_string()
+        };
+        assert_eq!(
+            fails(&[4, 1], &[2]),
+            "balance: normal [4, 1], counts [2]: expected [N] and [C]"
+        );
+        assert!(fails(&[4], &[3]).ends_with("expected N to be a multiple of C"));
+        assert!(fails(&[1_920_001], &[1]).ends_with("too many entries for one workgroup"));
+    }
 }
 
 proptest! {

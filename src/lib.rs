@@ -14,4 +14,5 @@ pub mod gpu;
 pub mod nn;
 pub mod ops;
 pub mod report;
+pub mod reproduce;
 pub mod tensor;

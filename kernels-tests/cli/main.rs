@@ -8,6 +8,8 @@ mod images_and_heat_maps;
 
 mod anomalies;
 mod examples;
+mod false_alarms;
+mod reproduce;
 mod training;
 mod variants;
 

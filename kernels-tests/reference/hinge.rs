@@ -36,12 +36,28 @@ pub fn backward(a: &[f64], normal: &[f64], eta: f64, weights: &[f64], grad: f64)
     Out { mag: value.iter().map(|v| v.abs()).collect(), value }
 }
 
+/// Weights by which the normal ones of those that count weigh one half together, the others the other half.
+pub fn balance(normal: &[f64], counts: &[f64]) -> Vec<f64> {
+    let list = normal.iter().zip(counts.iter().cycle());
+    let of = |side: bool| {
+        list.clone().filter(|(n, c)| **c != 0.0 && (**n != 0.0) == side).count() as f64
+    };
+    let weight = |(n, c): (&f64, &f64)| if *c == 0.0 { 0.0 } else { 0.5 / of(*n != 0.0) };
+    list.clone().map(weight).collect()
+}
+
 /// Label (1: normal) and weight of each position, from the damaged share of it.
-pub fn position_targets(cover: &[f64], known: &[f64], [sound, damaged]: [f64; 2]) -> [Vec<f64>; 2] {
+pub fn position_targets(
+    cover: &[f64],
+    known: &[f64],
+    seen: &[f64],
+    [sound, damaged]: [f64; 2],
+) -> [Vec<f64>; 2] {
     let per = cover.len() / known.len();
     let counts = |i: usize| known[i / per] != 0.0;
+    let shows = |i: usize| seen[i / per % seen.len()] != 0.0;
     let is_normal = |i: &usize| counts(*i) && cover[*i] < sound;
-    let is_damaged = |i: &usize| counts(*i) && cover[*i] >= damaged;
+    let is_damaged = |i: &usize| counts(*i) && shows(*i) && cover[*i] >= damaged;
     let (normals, anomalies) =
         ((0..cover.len()).filter(is_normal).count(), (0..cover.len()).filter(is_damaged).count());
     let weight = |i: usize| match (is_normal(&i), is_damaged(&i)) {
@@ -68,6 +84,22 @@ fn by_hand() {
     // At the margins.
     assert_eq!(double_hinge(&[0.5, 2.0], &[1.0, 0.0], 2.0, &[1.0; 2]).value, [0.0]);
     assert_eq!(backward(&[0.5, 2.0], &[1.0, 0.0], 2.0, &[1.0; 2], 1.0).value, [0.0; 2]);
+}
+
+#[test]
+fn weights_by_hand() {
+    // Six count: four normal, two not.
+    let normal = [1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0];
+    let weights = balance(&normal, &[1.0, 0.0, 1.0, 1.0]);
+    assert_eq!(weights, [0.125, 0.0, 0.25, 0.125, 0.25, 0.0, 0.125, 0.125]);
+    assert_eq!(balance(&[0.0, 0.0], &[1.0]), [0.25; 2]);
+    assert_eq!(balance(&[0.0, 1.0], &[0.0]), [0.0; 2]);
+    // Two views of two images, of which the first's damage is not seen: its sound position stays normal.
+    let cover = [0.0, 0.5, 0.3, 0.05, 0.0, 0.9, 0.0, 0.2];
+    let [normal, weights] = position_targets(&cover, &[1.0; 4], &[0.0, 1.0], [0.02, 0.15]);
+    assert_eq!(normal, [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
+    let sound = 0.5 / 3.0;
+    assert_eq!(weights, [sound, 0.0, 0.25, 0.0, sound, 0.0, sound, 0.25]);
 }
 
 #[test]

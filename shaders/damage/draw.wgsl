@@ -3,9 +3,9 @@
 // Lengths are in units of half the square root of the image's area; a change of brightness is for an image
 // of deviation 0.2, with full scale at 1.
 // counters: [4]: seed low, seed high, step, unused; ids: [B]; draws: [B, 16], as four vec4:
-//   kind, soft edge 0 or 1, centre x, y (-1..1 over the image) | two sizes, cos, sin of the angle |
-//   offset x, y (shares of the sides), from the next entry 0 or 1, contrast |
-//   brightness, opacity, two integers below 2^24 that key the noise.
+//   kind, edge, centre x, y (-1..1 over the image) | two sizes, cos, sin of the angle |
+//   offset x, y (shares of the sides) or reach of a smear, from the next entry 0 or 1, contrast |
+//   brightness, opacity, two integers below 2^24 that key the noise, or for lines the segments and the second.
 // One invocation per row. Reference and tests: kernels-tests/damage.rs.
 #import grid
 #import rng
@@ -14,31 +14,49 @@
 const WG: u32 = 64u;
 const PURPOSE: u32 = 0x444D4700u; // "DMG" and the number of the block of four words
 
-const CENTRE: f32 = 0.85; // greatest distance of a rectangle, scar or spot from the middle
+const CENTRE: f32 = 0.85; // greatest distance of all but blobs from the middle
 const BLOB_CENTRE: f32 = 0.8;
-const SOFT: f32 = 0.5;    // probability of a soft edge; spots are soft anyway
+const SOFT: f32 = 0.5;    // probability of a soft edge, but of spots and lines, which are soft anyway
 
 // Low and high end of uniform draws. "Log": of the logarithm, which is then uniform.
-const RECTANGLE_AREA = vec2<f32>(0.02, 0.15);                 // share of the image
+const RECTANGLE_LOG_AREA = vec2<f32>(-5.2983174, -1.8971200); // share of the image, 0.005 to 0.15
 const RECTANGLE_LOG_ASPECT = vec2<f32>(-1.2039728, 1.1939225); // 0.3 to 3.3
 const SCAR_LENGTH = vec2<f32>(0.12, 0.5);                     // half of it
-const SCAR_LOG_WIDTH = vec2<f32>(-4.6051702, -2.5257286);     // half of it, 0.01 to 0.08
-const SCAR_FLAT: f32 = 0.5;                                   // probability of no texture
-const BLOB_SHARE = vec2<f32>(0.01, 0.12);                     // of the image's pixels
+const SCAR_LOG_WIDTH = vec2<f32>(-3.9120230, -2.5257286);     // half of it, 0.02 to 0.08
+const BLOB_LOG_SHARE = vec2<f32>(-5.5214609, -2.1202635);     // of the image's pixels, 0.004 to 0.12
 const BLOB_SIDES = vec4<f32>(3.0, 5.0, 8.0, 12.0);            // nodes of the lattice along a side
 const BLOB_OTHER: f32 = 0.5;                                  // probability of the next entry's pixels
-const SPOT_SIGMA = vec2<f32>(0.03, 0.15);
-const SPOT_ASPECT = vec2<f32>(1.0, 3.0);
+const SPOT_LOG_RADIUS = vec2<f32>(-2.9957323, -0.2231436);    // 0.05 to 0.8
+const SPOT_LOG_ASPECT = vec2<f32>(0.0, 0.9162907);            // 1 to 2.5
+const SPOT_LOG_EDGE = vec2<f32>(-3.5065579, -0.9162907);      // its width, 0.03 to 0.4 radii
+const SPOT_DULL: f32 = 0.5;                                   // probability of less contrast
+const LINE_LENGTH = vec2<f32>(0.1, 0.8);                      // half of it
+const LINE_SAG = vec2<f32>(-0.5, 0.5);                        // of its ends, in half lengths
+const LINE_WIDTH = vec2<f32>(0.5, 1.5);                       // half of it, pixels
+const LINE_BARE: f32 = 0.5;                                   // probability of no texture
+const LINE_BROKEN: f32 = 0.5;                                 // probability of gaps
+const LINE_GAP: f32 = 0.15;                                   // the same of a segment of a broken line
+const SMEAR_LOG_AREA = vec2<f32>(-4.8283137, -2.1202635);     // share of the image, 0.008 to 0.12
+const SMEAR_LOG_ASPECT = vec2<f32>(-2.3025851, 2.3025851);    // 0.1 to 10
+const SMEAR_ACROSS: f32 = 0.35;                               // probability of running along x
+const SMEAR_DOWN: f32 = 0.7;                                  // the same or along y
+const SMEAR_REACH: f32 = 0.125;                               // of the side, to each side of a pixel
+const SMEAR_BOX: f32 = 2.0;                                   // pixels, where it runs both ways
 
 const OFFSET = vec2<f32>(0.2, 0.8);
 const PATCH_CONTRAST = vec2<f32>(0.7, 1.3); // of rectangles and scars
 const BLOB_CONTRAST = vec2<f32>(0.3, 1.5);
+const SPOT_CONTRAST = vec2<f32>(0.0, 0.5); // of dull ones
 const BLOB_OPACITY = vec2<f32>(0.4, 1.0);
+const FADED_OPACITY = vec2<f32>(0.5, 1.0); // of spots and lines
 // Size of the change of brightness; its sign is drawn apart.
 const PATCH_BRIGHTNESS = vec2<f32>(0.0, 0.15);
-const FLAT_BRIGHTNESS = vec2<f32>(0.1, 0.5);
 const BLOB_BRIGHTNESS = vec2<f32>(0.05, 0.3);
-const SPOT_BRIGHTNESS = vec2<f32>(0.15, 0.6);
+const SPOT_BRIGHTNESS = vec2<f32>(0.08, 0.4);
+const DULL_BRIGHTNESS = vec2<f32>(0.05, 0.45);
+const LINE_BRIGHTNESS = vec2<f32>(0.1, 0.5);
+const BARE_BRIGHTNESS = vec2<f32>(0.15, 0.5);
+const SMEAR_BRIGHTNESS = vec2<f32>(0.0, 0.1);
 
 struct Params {
     batch: u32,
@@ -52,6 +70,30 @@ struct Params {
 
 fn between(range: vec2<f32>, word: u32) -> f32 {
     return mix(range.x, range.y, uniform01(word));
+}
+
+// `range`: of the logarithm.
+fn log_between(range: vec2<f32>, word: u32) -> f32 {
+    return exp(between(range, word));
+}
+
+// Half width and half height of an upright rectangle.
+fn upright(log_area: vec2<f32>, log_aspect: vec2<f32>, words: vec2<u32>) -> vec2<f32> {
+    let area = log_between(log_area, words.x);
+    let aspect = log_between(log_aspect, words.y);
+    return sqrt(vec2<f32>(area * aspect, area / aspect));
+}
+
+// One bit per segment of a broken line that is there.
+fn segments(seed: vec2<u32>, counter: vec4<u32>) -> u32 {
+    var kept = 0u;
+    for (var k = 0u; k < 12u; k += 4u) {
+        let words = philox(seed, counter + vec4<u32>(0u, 0u, 0u, k / 4u));
+        for (var j = 0u; j < 4u; j++) {
+            kept |= select(0u, 1u, uniform01(words[j]) >= LINE_GAP) << (k + j);
+        }
+    }
+    return kept;
 }
 
 // One of the bits of `kinds`, all equally likely.
@@ -79,7 +121,7 @@ fn draw(
         let d = philox(seed, counter + vec4<u32>(0u, 0u, 0u, 3u));
 
         let kind = drawn_kind(p.kinds, a.x);
-        var soft = uniform01(a.y) < SOFT;
+        var edge = select(0.0, 1.0, uniform01(a.y) < SOFT);
         var centre = CENTRE * (2.0 * vec2<f32>(uniform01(a.z), uniform01(a.w)) - 1.0);
         var sizes = vec2<f32>(0.0);
         var angle = 3.1415927 * (uniform01(b.z) - 0.5);
@@ -88,20 +130,15 @@ fn draw(
         var contrast = between(PATCH_CONTRAST, c.z);
         var brightness = between(PATCH_BRIGHTNESS, c.w);
         var opacity = 1.0;
+        var key = d.zw >> vec2<u32>(8u);
         if (kind == RECTANGLE) {
-            let area = between(RECTANGLE_AREA, b.x);
-            let aspect = exp(between(RECTANGLE_LOG_ASPECT, b.y));
-            sizes = sqrt(vec2<f32>(area * aspect, area / aspect));
+            sizes = upright(RECTANGLE_LOG_AREA, RECTANGLE_LOG_ASPECT, b.xy);
             angle = 0.0;
         } else if (kind == SCAR) {
-            sizes = vec2<f32>(between(SCAR_LENGTH, b.x), exp(between(SCAR_LOG_WIDTH, b.y)));
-            if (uniform01(b.w) < SCAR_FLAT) {
-                contrast = 0.0;
-                brightness = between(FLAT_BRIGHTNESS, c.w);
-            }
+            sizes = vec2<f32>(between(SCAR_LENGTH, b.x), log_between(SCAR_LOG_WIDTH, b.y));
         } else if (kind == BLOB) {
             centre *= BLOB_CENTRE / CENTRE;
-            sizes = vec2<f32>(BLOB_SIDES[b.x >> 30u], between(BLOB_SHARE, b.y));
+            sizes = vec2<f32>(BLOB_SIDES[b.x >> 30u], log_between(BLOB_LOG_SHARE, b.y));
             angle = 0.0;
             other = uniform01(b.w) < BLOB_OTHER;
             if (!other) {
@@ -110,21 +147,45 @@ fn draw(
             contrast = between(BLOB_CONTRAST, c.z);
             brightness = between(BLOB_BRIGHTNESS, c.w);
             opacity = between(BLOB_OPACITY, d.y);
-        } else {
-            let sigma = between(SPOT_SIGMA, b.x);
-            let aspect = sqrt(between(SPOT_ASPECT, b.y));
-            sizes = vec2<f32>(sigma * aspect, sigma / aspect);
-            soft = false;
+        } else if (kind == SPOT) {
+            let radius = log_between(SPOT_LOG_RADIUS, b.x);
+            let aspect = sqrt(log_between(SPOT_LOG_ASPECT, b.y));
+            sizes = vec2<f32>(radius * aspect, radius / aspect);
+            edge = log_between(SPOT_LOG_EDGE, a.y);
             offset = vec2<f32>(0.0);
+            let dull = uniform01(b.w) < SPOT_DULL;
+            contrast = select(1.0, between(SPOT_CONTRAST, c.z), dull);
+            brightness = between(select(SPOT_BRIGHTNESS, DULL_BRIGHTNESS, dull), c.w);
+            opacity = between(FADED_OPACITY, d.y);
+        } else if (kind == LINE) {
+            sizes = vec2<f32>(between(LINE_LENGTH, b.x), between(LINE_SAG, b.y));
+            edge = between(LINE_WIDTH, a.y);
+            offset = vec2<f32>(0.0);
+            let bare = uniform01(b.w) < LINE_BARE;
+            contrast = select(1.0, 0.0, bare);
+            brightness = between(select(LINE_BRIGHTNESS, BARE_BRIGHTNESS, bare), c.w);
+            opacity = between(FADED_OPACITY, d.y);
+            key.x = 4095u;
+            if (uniform01(c.x) < LINE_BROKEN) {
+                key.x = segments(seed, counter + vec4<u32>(0u, 0u, 0u, 4u));
+            }
+        } else {
+            sizes = upright(SMEAR_LOG_AREA, SMEAR_LOG_ASPECT, b.xy);
+            angle = 0.0;
+            offset = vec2<f32>(SMEAR_BOX);
+            let way = uniform01(b.w);
+            if (way < SMEAR_DOWN) {
+                let across = way < SMEAR_ACROSS;
+                offset = select(vec2<f32>(0.0, SMEAR_REACH), vec2<f32>(SMEAR_REACH, 0.0), across);
+            }
             contrast = 1.0;
-            brightness = between(SPOT_BRIGHTNESS, c.w);
+            brightness = between(SMEAR_BRIGHTNESS, c.w);
         }
         brightness *= select(1.0, -1.0, uniform01(d.x) < 0.5);
 
-        let key = vec2<f32>(d.zw >> vec2<u32>(8u));
-        draws[i * 4u] = vec4<f32>(f32(kind), select(0.0, 1.0, soft), centre);
+        draws[i * 4u] = vec4<f32>(f32(kind), edge, centre);
         draws[i * 4u + 1u] = vec4<f32>(sizes, cos(angle), sin(angle));
         draws[i * 4u + 2u] = vec4<f32>(offset, select(0.0, 1.0, other), contrast);
-        draws[i * 4u + 3u] = vec4<f32>(brightness, opacity, key);
+        draws[i * 4u + 3u] = vec4<f32>(brightness, opacity, vec2<f32>(key));
     }
 }

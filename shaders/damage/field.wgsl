@@ -1,10 +1,11 @@
 // How far inside its image's damage every pixel lies: the mask is where the field reaches a threshold.
-//   rectangle, scar   distance from the nearest edge, negative outside
-//   blob              noise - 2 |pixel - centre|^2
-//   spot              exp(-(along^2 / a^2 + across^2 / b^2) / 2)
+//   rectangle, scar, smear   distance from the nearest edge, negative outside
+//   blob                     noise - 2 |pixel - centre|^2
+//   spot                     1 / (1 + exp((rho - 1) / edge)), rho^2 = along^2 / a^2 + across^2 / b^2
+//   line                     clamp(half width + 1/2 - distance, 0, 1), these two in pixels: as thin in any image
 // Lengths in units of half the square root of the image's area, so the image reaches from
 // -sqrt(W / H) to sqrt(W / H) across and a circle stays a circle. Boxes are at least a pixel wide, and the
-// pixel that holds the centre of a box or spot is always in the mask.
+// pixel that holds the centre of anything but a blob is always in the mask.
 // draws: [B, 16], see draw.wgsl; chosen: [B]; nodes: [B, 144]; field: [B, H, W], 0 where not chosen.
 // One invocation per pixel. Reference and tests: kernels-tests/damage.rs.
 #import grid
@@ -12,7 +13,9 @@
 
 const WG: u32 = 64u;
 const NODES: u32 = 144u; // per image
-const SPOT_EDGE: f32 = 0.5; // the same in threshold.wgsl
+const SEGMENTS: u32 = 12u;
+const STEEPEST: f32 = 60.0; // exponents above may overflow
+const FAR: f32 = 1e6;       // from a line of no segments
 
 struct Params {
     batch: u32,
@@ -55,6 +58,25 @@ fn noise(first: u32, side: u32, at: vec2<f32>) -> f32 {
     return sum;
 }
 
+// The point at q, from -1 to 1, of a line through the origin.
+fn on_line(q: f32, size: vec2<f32>) -> vec2<f32> {
+    return size.x * vec2<f32>(q, -size.y * q * q);
+}
+
+// Distance of a point from a line, drawn as those of twelve straight segments that `kept` has a bit for.
+fn from_line(point: vec2<f32>, size: vec2<f32>, kept: u32) -> f32 {
+    var least = FAR;
+    for (var k = 0u; k < SEGMENTS; k++) {
+        if ((kept >> k & 1u) == 1u) {
+            let start = on_line(f32(k) / 6.0 - 1.0, size);
+            let span = on_line(f32(k + 1u) / 6.0 - 1.0, size) - start;
+            let share = clamp(dot(point - start, span) / dot(span, span), 0.0, 1.0);
+            least = min(least, distance(point, start + share * span));
+        }
+    }
+    return least;
+}
+
 @compute @workgroup_size(WG)
 fn field(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -84,12 +106,15 @@ fn field(
                     - 2.0 * dot(d, d);
             } else {
                 let turned = vec2<f32>(dot(d, shape.zw), d.y * shape.z - d.x * shape.w);
-                var at_centre = 0.0;
+                var at_centre = FADED;
                 if (kind == SPOT) {
-                    let q = turned / shape.xy;
-                    value = exp(-0.5 * dot(q, q));
-                    at_centre = SPOT_EDGE;
+                    let rho = length(turned / shape.xy);
+                    value = 1.0 / (1.0 + exp(min((rho - 1.0) / about.y, STEEPEST)));
+                } else if (kind == LINE) {
+                    let pixels = unit * from_line(turned, shape.xy, u32(draws[image * 4u + 3u].z));
+                    value = clamp(about.y + 0.5 - pixels, 0.0, 1.0);
                 } else {
+                    at_centre = 0.0;
                     let inside = max(shape.xy, vec2<f32>(0.5 / unit)) - abs(turned);
                     value = min(inside.x, inside.y);
                 }

@@ -1,5 +1,5 @@
 // Which pixels are damaged, and how much of the damage each of them shows: the mask, for soft edges its mean
-// over 3x3 pixels (those of the border repeated), for spots the field itself; times the opacity.
+// over 3x3 pixels (those of the border repeated), for spots and lines the field itself; times the opacity.
 // draws: [B, 16], see draw.wgsl; field: [B, H, W]; thresholds: [B]; mask: [B, H, W], 0 or 1;
 // alpha: [B, H, W], 0 to 1.
 // One invocation per pixel. Reference and tests: kernels-tests/damage.rs.
@@ -35,7 +35,7 @@ fn mask(
         let threshold = thresholds[image];
         let hard = select(0.0, 1.0, field[i] >= threshold);
         var alpha = hard;
-        if (u32(about.x) == SPOT) {
+        if (fades(u32(about.x))) {
             alpha = field[i];
         } else if (about.y > 0.5) {
             let y = (i - image * area) / p.width;

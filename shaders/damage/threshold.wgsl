@@ -8,8 +8,7 @@
 #import damage/kinds
 
 const WG: u32 = 64u;
-const SPOT_EDGE: f32 = 0.5; // the same in field.wgsl
-const NEVER: f32 = 1.0;     // above the 0 of fields that are not chosen
+const NEVER: f32 = 1.0; // above the 0 of fields that are not chosen
 
 struct Params {
     batch: u32,
@@ -70,7 +69,7 @@ fn threshold(
                 thresholds[image] = value;
             }
         } else if (sample == 0u) {
-            let edge = select(0.0, SPOT_EDGE, kind == SPOT);
+            let edge = select(0.0, FADED, fades(kind));
             thresholds[image] = select(NEVER, edge, chosen[image] > 0.5);
         }
     }

@@ -1108,6 +1108,7 @@ mod tests {
     #[test]
     fn derived_values() {
         let mut config = tiny();
+        config.set("train.lr=auto").unwrap();
         assert_eq!(config.learning_rate(), 0.015);
         assert_eq!(config.variance_target(64), 0.125);
         config.set("memory.normalise=none").unwrap();

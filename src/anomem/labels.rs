@@ -6,7 +6,7 @@ use super::model::Model;
 use crate::autograd::{Tape, Value};
 use crate::gpu::Gpu;
 use crate::ops::augment::Images;
-use crate::ops::damage::DamageOptions;
+use crate::ops::damage::{DamageOptions, Damaged};
 use crate::ops::{augment, damage, hinge, rotation};
 use crate::tensor::{Element, VarId};
 use crate::{Error, Result};
@@ -50,10 +50,10 @@ pub(super) struct Labels {
     made: VarId,
     /// f32 `[V * B]`: as `normal`.
     normal_views: VarId,
-    /// f32 `[V * B]`: so that normal images together weigh as much as anomalies.
-    weights: VarId,
     /// f32 `[V * B]`: 1 where it is known which positions are anomalous.
     known: VarId,
+    /// f32 `[B]`: 1, 1, 1, ...
+    ones: VarId,
     /// u32 `[B]`: 0, 1, 2, ...
     every: VarId,
 }
@@ -64,14 +64,13 @@ pub(super) struct OnTape {
     pub normal: Value,
     /// f32 `[V * B]`: the same per view.
     pub normal_views: Value,
-    /// f32 `[V * B]`: weights of the images' hinge.
-    pub weights: Value,
     pseudo: Pseudo,
     known: Value,
     made: Value,
+    ones: Value,
     every: Value,
-    /// Damage `[B, H, W]` and the views' draws, once both are recorded.
-    masks: Option<(Value, Value)>,
+    /// The damage and the views' draws, once both are recorded.
+    placed: Option<(Damaged, Value)>,
 }
 
 impl Labels {
@@ -97,8 +96,8 @@ impl Labels {
             normal: declare("normal", batch, Element::F32)?,
             made: declare("made", batch, Element::F32)?,
             normal_views: declare("normal_views", views * batch, Element::F32)?,
-            weights: declare("weights", views * batch, Element::F32)?,
             known: declare("known", views * batch, Element::F32)?,
+            ones: declare("ones", batch, Element::F32)?,
             every: declare("every", batch, Element::U32)?,
         })
     }
@@ -111,12 +110,7 @@ impl Labels {
         let n = batch.indices.len();
         let stays: Vec<bool> =
             batch.normal.iter().zip(&batch.made).map(|(n, m)| *n && !*m).collect();
-        let (sound, anomalous) = (batch.normals(), n - batch.normals());
         let flags = |list: &[bool]| -> Vec<f32> { list.iter().map(|b| f32::from(*b)).collect() };
-        let weights: Vec<f32> = stays
-            .iter()
-            .map(|stays| 0.5 / (self.views * if *stays { sound } else { anomalous }) as f32)
-            .collect();
         // Where the defects of labelled images are is not known.
         let known: Vec<f32> = flags(&batch.normal);
         let (normal, made) = (flags(&stays), flags(&batch.made));
@@ -124,8 +118,8 @@ impl Labels {
         store.upload(gpu, self.normal, &normal)?;
         store.upload(gpu, self.made, &made)?;
         store.upload(gpu, self.normal_views, &normal.repeat(self.views))?;
-        store.upload(gpu, self.weights, &weights.repeat(self.views))?;
         store.upload(gpu, self.known, &known.repeat(self.views))?;
+        store.upload(gpu, self.ones, &vec![1_f32; n])?;
         store.upload(gpu, self.every, &(0..n as u32).collect::<Vec<_>>())
     }
 
@@ -136,18 +130,18 @@ impl Labels {
             pseudo: self.pseudo,
             normal: value(self.normal),
             normal_views: value(self.normal_views),
-            weights: value(self.weights),
             known: value(self.known),
             made: value(self.made),
+            ones: value(self.ones),
             every: value(self.every),
-            masks: None,
+            placed: None,
         }
     }
 }
 
 impl OnTape {
     /// Records the making of anomalies out of the chosen images of `batch`, which stay as they are where
-    /// none is made. Returns the images, the slots of the batch in them, and masks of damage.
+    /// none is made. Returns the images, the slots of the batch in them, and their damage.
     ///
     /// # Errors
     /// Those of the operations.
@@ -157,7 +151,7 @@ impl OnTape {
         model: &Model,
         batch: &Batch,
         counters: Value,
-    ) -> Result<(Images, Value, Option<Value>)> {
+    ) -> Result<(Images, Value, Option<Damaged>)> {
         let [_, height, width, channels] = batch.images.shape;
         let of_batch = [tape.len(batch.slots), height, width, channels];
         match self.pseudo {
@@ -179,14 +173,24 @@ impl OnTape {
                 let damaged =
                     damage::damage(tape, &batch.images, statistics, batch.slots, draws, self.made)?;
                 let images = model.images(tape, damaged.pixels, of_batch, None)?;
-                Ok((images, self.every, Some(damaged.mask)))
+                Ok((images, self.every, Some(damaged)))
             }
         }
     }
 
     /// Remembers where the batch is damaged and how its views were cut.
-    pub(super) fn place(&mut self, masks: Option<Value>, draws: Value) {
-        self.masks = masks.map(|masks| (masks, draws));
+    pub(super) fn place(&mut self, damaged: Option<Damaged>, draws: Value) {
+        self.placed = damaged.map(|damaged| (damaged, draws));
+    }
+
+    /// Weights of the images' hinge, f32 `[V * B]`: normal images together weigh as much as anomalies.
+    /// Damage that cannot be seen makes neither.
+    ///
+    /// # Errors
+    /// Those of the operations.
+    pub(super) fn weights(&self, tape: &mut Tape) -> Result<Value> {
+        let seen = self.placed.map_or(self.ones, |(damaged, _)| damaged.seen);
+        hinge::balance(tape, self.normal_views, seen)
     }
 
     /// For every position of a map of `grid`, whether it is normal and what it weighs, f32
@@ -195,14 +199,14 @@ impl OnTape {
     /// # Errors
     /// Those of the operations, or a step without masks.
     pub(super) fn positions(&self, tape: &mut Tape, grid: [usize; 2]) -> Result<(Value, Value)> {
-        let Some((masks, draws)) = self.masks else {
+        let Some((damaged, draws)) = self.placed else {
             return Err(Error::Usage(
                 "stage2.head: positions can be learned from anomalies.pseudo = \"damage\" alone, \
                  which says where an image is anomalous; expected \"image\""
                     .into(),
             ));
         };
-        let cover = damage::cover(tape, masks, draws, grid)?;
-        hinge::position_targets(tape, cover, self.known, [SOUND, DAMAGED])
+        let cover = damage::cover(tape, damaged.mask, draws, grid)?;
+        hinge::position_targets(tape, cover, self.known, damaged.seen, [SOUND, DAMAGED])
     }
 }

@@ -339,6 +339,7 @@ pub(super) fn hinge(
     terms: &mut [Terms],
 ) -> Result<()> {
     let eta = model.config.stage2.eta as f32;
+    let weights = labels.weights(tape)?;
     for ((scale, map), terms) in model.scales.iter().zip(maps).zip(terms) {
         let Some(heads) = &scale.heads else { continue };
         let [views, height, width, dim] = map_shape(tape, *map)?;
@@ -357,8 +358,8 @@ pub(super) fn hinge(
         let HeadScores { image, positions } =
             heads.record(tape, &model.store, seen, Mode::Train)?;
         if let Some(image) = image {
-            let (normal, weights) = (labels.normal_views, Some(labels.weights));
-            terms.image = Some(hinge::double_hinge(tape, image, normal, eta, weights)?);
+            let normal = labels.normal_views;
+            terms.image = Some(hinge::double_hinge(tape, image, normal, eta, Some(weights))?);
         }
         if let Some(positions) = positions {
             let scores = tape.reshape(positions, &[views * height * width])?;

@@ -81,7 +81,11 @@ impl Scorer {
             let vectors = t.reshape(map, &[batch * positions, scale.dim])?;
             // Recorded in any case; what nothing asks for is not run.
             let z = model.space(t, vectors)?;
-            let steps = model.config.memory.steps_score;
+            // Heads are asked about what they were trained on.
+            let steps = match scale.heads {
+                Some(_) => model.config.memory.steps_train,
+                None => model.config.memory.steps_score,
+            };
             let recalled = model.retrieve(t, scale, z, steps)?.retrieved;
             let learned = match &scale.heads {
                 Some(heads) => {

@@ -126,19 +126,26 @@ pub(super) struct Split {
     pub anomalies: Vec<u32>,
 }
 
-impl Split {
-    /// Splits a set into images to train on and images kept back for calibration: those trained on
-    /// where none are.
+/// A set divided into what is trained on and what is measured on.
+pub(super) struct Divided {
+    pub set: TrainingSet,
+    pub split: Split,
+    pub held_out: HeldOut,
+}
+
+impl Divided {
+    /// Keeps back the images that the set names for it, or a share of the normal ones; where that is
+    /// none, scores are measured on those trained on.
     ///
     /// # Errors
-    /// No room for the latter.
-    pub(super) fn of(config: &Config, set: &mut TrainingSet) -> Result<(Self, HeldOut)> {
-        let pixels = &set.pixels;
-        let normal = (pixels.n - set.anomalies) as u32;
-        let anomalies: Vec<u32> = (normal..pixels.n as u32).collect();
+    /// No room for the images kept back.
+    pub(super) fn of(config: &Config, mut set: TrainingSet) -> Result<Self> {
+        let normal = (set.pixels.n - set.anomalies) as u32;
+        let anomalies: Vec<u32> = (normal..set.pixels.n as u32).collect();
         let all: Vec<u32> = (0..normal).collect();
         if let Some(pixels) = set.held_out.take() {
-            return Ok((Self { normals: all, anomalies }, HeldOut { pixels, unseen: true }));
+            let split = Split { normals: all, anomalies };
+            return Ok(Self { set, split, held_out: HeldOut { pixels, unseen: true } });
         }
         let order = permutation(config.seed, usize::MAX / 2, &all);
         let share = config.score.held_out;
@@ -146,11 +153,13 @@ impl Split {
         let (held_out, train) = order.split_at(held);
         let mut normals = train.to_vec();
         normals.sort_unstable();
-        let chosen: Vec<u32> = if held == 0 { all } else { held_out.to_vec() };
-        let pixels = pixels.chosen(&chosen)?;
-        Ok((Self { normals, anomalies }, HeldOut { pixels, unseen: held > 0 }))
+        let pixels = set.pixels.chosen(if held == 0 { &all } else { held_out })?;
+        let split = Split { normals, anomalies };
+        Ok(Self { set, split, held_out: HeldOut { pixels, unseen: held > 0 } })
     }
+}
 
+impl Split {
     /// Images to train on.
     pub(super) fn len(&self) -> usize {
         self.normals.len() + self.anomalies.len()

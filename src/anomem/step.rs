@@ -97,6 +97,17 @@ pub(super) struct Steps {
     outputs: Outputs,
 }
 
+/// What differs between steps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Input<'a> {
+    /// The images.
+    pub batch: &'a Composition,
+    /// The random numbers, of [`counters_of`].
+    pub counters: [u32; 4],
+    /// Learning rate.
+    pub lr: f64,
+}
+
 /// The draws of a step: seed, step number.
 pub(super) fn counters_of(seed: u64, step: u32) -> [u32; 4] {
     [seed as u32, (seed >> 32) as u32, step, 0]
@@ -206,7 +217,7 @@ fn record(
     let source = feed.record(t, model)?;
     let counters = t.variable(store, variables.counters);
     let mut labels = variables.labels.as_ref().map(|l| l.record(t, model));
-    let (images, slots, masks) = match &labels {
+    let (images, slots, damaged) = match &labels {
         Some(labels) => labels.make(t, model, &source, counters)?,
         None => (source.images, source.slots, None),
     };
@@ -225,7 +236,7 @@ fn record(
         let labels = labels
             .as_mut()
             .ok_or_else(|| Error::Internal("heads without anomalies to learn from".into()))?;
-        labels.place(masks, draws);
+        labels.place(damaged, draws);
         let frozen = phase == Phase::Stage2;
         objective::hinge(model, t, &maps, labels, frozen, &mut terms)?;
     }
@@ -317,8 +328,7 @@ impl Steps {
             .try_for_each(|(var, s)| model.store.upload(gpu, *var, &vec![0_u32; s.slots]))
     }
 
-    /// Runs a step on `batch`. Without a profile it is left to run, and what can be waited for is
-    /// returned.
+    /// Runs a step. Without a profile it is left to run, and what can be waited for is returned.
     ///
     /// # Errors
     /// A fault of the GPU.
@@ -327,17 +337,15 @@ impl Steps {
         gpu: &Gpu,
         model: &Model,
         feed: &Feed,
-        batch: &Composition,
-        counters: [u32; 4],
-        lr: f64,
+        input: Input<'_>,
         profile: Option<&mut Profile>,
     ) -> Result<Option<Submission>> {
-        feed.choose(gpu, model, &batch.indices)?;
+        feed.choose(gpu, model, &input.batch.indices)?;
         if let Some(labels) = &self.variables.labels {
-            labels.upload(gpu, model, batch)?;
+            labels.upload(gpu, model, input.batch)?;
         }
-        model.store.upload(gpu, self.variables.counters, &counters)?;
-        model.store.upload(gpu, self.variables.lr, &[lr as f32])?;
+        model.store.upload(gpu, self.variables.counters, &input.counters)?;
+        model.store.upload(gpu, self.variables.lr, &[input.lr as f32])?;
         match profile {
             Some(profile) => self.plan.profile_step(gpu, profile).map(|()| None),
             None => self.plan.run(gpu).map(Some),

@@ -5,7 +5,7 @@ use super::config::{Config, HeadKind, Pseudo, Stage2Training};
 use super::made::{auroc, make};
 use super::model::Model;
 use super::scorer::Scorer;
-use super::set::{Split, TrainingSet, permutation};
+use super::set::{Divided, TrainingSet, permutation};
 use super::trainer::{Observer, RunFolder, train_heads};
 use crate::data::Pixels;
 use crate::gpu::Gpu;
@@ -64,7 +64,7 @@ pub fn teach(
     gpu: &Gpu,
     known: &Checkpoint,
     config: Config,
-    mut set: TrainingSet,
+    set: TrainingSet,
     folder: &RunFolder,
     observer: &mut dyn Observer,
 ) -> Result<Taught> {
@@ -76,7 +76,8 @@ pub fn teach(
             set.anomalies
         )));
     }
-    let (mut split, held_out) = Split::of(&config, &mut set)?;
+    let mut images = Divided::of(&config, set)?;
+    let Divided { set, split, held_out } = &mut images;
     let order = permutation(config.seed, usize::MAX / 4, &split.anomalies);
     let (kept, taught) = order.split_at(order.len() / KEPT_BACK);
     split.anomalies = taught.to_vec();
@@ -93,7 +94,7 @@ pub fn teach(
     let made = make(gpu, &mut old, &normals, pseudo)?;
     let before = knowledge(gpu, &mut old, [&normals, &kept, &made])?;
     let (anomalies, kept_back) = (split.anomalies.len(), kept.n);
-    let mut new = train_heads(gpu, known, config, set, split, held_out, folder, observer)?;
+    let mut new = train_heads(gpu, known, config, images, folder, observer)?;
     let after = knowledge(gpu, &mut new, [&normals, &kept, &made])?;
     Ok(Taught { before, after, anomalies, kept_back, normals: normals.n })
 }

@@ -11,9 +11,9 @@ use super::labels::Composition;
 use super::made::{auroc, make};
 use super::model::Model;
 use super::scorer::Scorer;
-use super::set::{HeldOut, Recipe, Split, TrainingSet};
+use super::set::{Divided, HeldOut, Recipe, Split, TrainingSet};
 use super::start::Start;
-use super::step::{HISTORY, Phase, Recorded, Steps, Sums, counters_of};
+use super::step::{HISTORY, Input, Phase, Recorded, Steps, Sums, counters_of};
 use crate::autograd::Plan;
 use crate::gpu::{Gpu, Profile, Submission};
 use crate::{Error, Result};
@@ -151,20 +151,18 @@ pub(super) fn train_heads(
     gpu: &Gpu,
     known: &Checkpoint,
     config: Config,
-    mut set: TrainingSet,
-    split: Split,
-    held_out: HeldOut,
+    mut images: Divided,
     folder: &RunFolder,
     observer: &mut dyn Observer,
 ) -> Result<Model> {
     std::fs::create_dir_all(&folder.0).map_err(|e| Error::file(&folder.0, e))?;
     let progress = TrainingProgress {
-        data: std::mem::take(&mut set.fingerprint),
-        data_spec: std::mem::take(&mut set.spec),
+        data: std::mem::take(&mut images.set.fingerprint),
+        data_spec: std::mem::take(&mut images.set.spec),
         ..known.facts.progress.clone()
     };
     let model = Model::declare(config, known.channel_stats())?;
-    let mut run = Run::assemble(gpu, model, set, split, held_out, &[Phase::Stage2], progress)?;
+    let mut run = Run::assemble(gpu, model, images, &[Phase::Stage2], progress)?;
     known.restore(gpu, &run.model, Content::Known)?;
     run.announce(observer);
     crate::report::write_atomic(folder.config(), run.model.config.to_toml()?.as_bytes())?;
@@ -200,6 +198,16 @@ struct Schedule {
     total: u64,
 }
 
+/// Steps of a phase that are run one after the other.
+#[derive(Debug, Clone, Copy)]
+struct Pass {
+    schedule: Schedule,
+    /// Number of the first within the phase.
+    first: u64,
+    /// What their random numbers count from.
+    counters: u32,
+}
+
 impl Schedule {
     /// Learning rate of `step`.
     fn rate(&self, step: u64) -> f64 {
@@ -213,7 +221,7 @@ impl Run {
     fn new(
         gpu: &Gpu,
         config: &Config,
-        mut set: TrainingSet,
+        set: TrainingSet,
         state: Option<&Checkpoint>,
     ) -> Result<Self> {
         let normals = set.pixels.n - set.anomalies;
@@ -223,22 +231,22 @@ impl Run {
                 set.spec
             )));
         }
-        let (split, held_out) = Split::of(config, &mut set)?;
+        let mut images = Divided::of(config, set)?;
         let mut config = config.clone();
-        let labelled = set.anomalies > 0 || config.anomalies.pseudo != Pseudo::None;
+        let labelled = images.set.anomalies > 0 || config.anomalies.pseudo != Pseudo::None;
         if !labelled {
             // Nothing to learn a score from: it is the deviation's norm.
             config.stage2.head = HeadKind::None;
         }
         let phases = Phase::of(&config);
-        let model = Model::declare(config, set.stats.clone())?;
+        let model = Model::declare(config, images.set.stats.clone())?;
         let progress = TrainingProgress {
             adapter: format!("{} ({})", gpu.report().name, gpu.report().driver),
-            data: std::mem::take(&mut set.fingerprint),
-            data_spec: std::mem::take(&mut set.spec),
+            data: std::mem::take(&mut images.set.fingerprint),
+            data_spec: std::mem::take(&mut images.set.spec),
             ..Default::default()
         };
-        let mut run = Self::assemble(gpu, model, set, split, held_out, phases, progress)?;
+        let mut run = Self::assemble(gpu, model, images, phases, progress)?;
         if let Some(state) = state {
             let found = state.config()?;
             if found != run.model.config {
@@ -265,12 +273,11 @@ impl Run {
     fn assemble(
         gpu: &Gpu,
         mut model: Model,
-        set: TrainingSet,
-        split: Split,
-        held_out: HeldOut,
+        images: Divided,
         phases: &[Phase],
         progress: TrainingProgress,
     ) -> Result<Self> {
+        let Divided { set, split, held_out } = images;
         let batch = model.config.train.batch.min(split.len());
         let labelled = set.anomalies > 0 || model.config.anomalies.pseudo != Pseudo::None;
         let mut feed = Feed::declare(&mut model, "images", set.pixels, batch, gpu)?;
@@ -406,8 +413,8 @@ impl Run {
         };
         steps.forget_use(gpu, &self.model)?;
         let batches = recipe.epoch(&self.split, seed, self.progress.epoch, drop_last);
-        let first = self.progress.step;
-        let sums = self.run(gpu, steps, &batches, schedule, first, 0, profile, observer)?;
+        let pass = Pass { schedule, first: self.progress.step, counters: 0 };
+        let sums = self.run(gpu, steps, &batches, pass, profile, observer)?;
         self.progress.step += batches.len() as u64;
         self.progress.epoch += 1;
         let lr = schedule.rate(self.progress.step - 1);
@@ -455,8 +462,8 @@ impl Run {
         let mut done = 0;
         for chunk in batches.chunks(LOGGED) {
             let begin = Instant::now();
-            let counters = STAGE2_COUNTERS;
-            let sums = self.run(gpu, steps, chunk, schedule, done, counters, None, observer)?;
+            let pass = Pass { schedule, first: done, counters: STAGE2_COUNTERS };
+            let sums = self.run(gpu, steps, chunk, pass, None, observer)?;
             done += chunk.len() as u64;
             let lr = schedule.rate(done - 1);
             let mut record = self.record_of(gpu, steps, &sums, lr, begin.elapsed())?;
@@ -468,34 +475,32 @@ impl Run {
         Ok(())
     }
 
-    /// Runs a step on each of `batches`, of which the first is number `first` of its phase.
+    /// Runs a step on each of `batches`.
     fn run(
         &self,
         gpu: &Gpu,
         steps: &Steps,
         batches: &[Composition],
-        schedule: Schedule,
-        first: u64,
-        counters: u32,
+        pass: Pass,
         mut profile: Option<&mut Profile>,
         observer: &mut dyn Observer,
     ) -> Result<Sums> {
         let mut queue: VecDeque<Submission> = VecDeque::new();
         let mut sums = Sums::default();
-        let mut step = first;
+        let mut step = pass.first;
         for read_together in batches.chunks(HISTORY) {
             for batch in read_together {
-                let draws = counters_of(self.model.config.seed, counters + step as u32);
-                let lr = schedule.rate(step);
+                let counters = counters_of(self.model.config.seed, pass.counters + step as u32);
+                let input = Input { batch, counters, lr: pass.schedule.rate(step) };
                 let profile = profile.as_deref_mut();
-                queue.extend(steps.run(gpu, &self.model, &self.feed, batch, draws, lr, profile)?);
+                queue.extend(steps.run(gpu, &self.model, &self.feed, input, profile)?);
                 if queue.len() > QUEUED
                     && let Some(oldest) = queue.pop_front()
                 {
                     gpu.wait(oldest)?;
                 }
                 step += 1;
-                observer.advance("training", step, schedule.total);
+                observer.advance("training", step, pass.schedule.total);
             }
             steps.read_into(gpu, read_together, &mut sums)?;
         }

@@ -128,9 +128,17 @@ impl ConfigArgs {
     /// An unknown preset or key, a value of the wrong type, or an unreadable file.
     pub fn resolve(&self, preset: &str) -> Result<Config> {
         let mut config = Config::preset(preset)?;
-        self.config.iter().try_for_each(|path| config.merge_file(path))?;
-        self.set.iter().try_for_each(|assignment| config.set(assignment))?;
+        self.apply(&mut config)?;
         Ok(config)
+    }
+
+    /// Puts these settings on top of `config`.
+    ///
+    /// # Errors
+    /// An unknown key, a value of the wrong type, or an unreadable file.
+    pub fn apply(&self, config: &mut Config) -> Result<()> {
+        self.config.iter().try_for_each(|path| config.merge_file(path))?;
+        self.set.iter().try_for_each(|assignment| config.set(assignment))
     }
 }
 

@@ -14,6 +14,7 @@ mod predict;
 mod presets;
 mod progress;
 mod report;
+mod reproduce;
 mod synth;
 mod teach;
 mod test;
@@ -47,6 +48,7 @@ enum Command {
     Predict(predict::Predict),
     Presets(presets::Presets),
     Report(report::Report),
+    Reproduce(reproduce::Reproduce),
     Synth(synth::Synth),
     Teach(teach::Teach),
     Test(test::Test),
@@ -67,6 +69,7 @@ impl Command {
             Self::Predict(command) => return command.run(),
             Self::Presets(command) => command.run(),
             Self::Report(command) => command.run(),
+            Self::Reproduce(command) => command.run(),
             Self::Synth(command) => command.run(),
             Self::Teach(command) => command.run(),
             Self::Test(command) => command.run(),

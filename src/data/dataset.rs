@@ -253,12 +253,37 @@ impl Dataset {
     /// Those of [`Index::scan`]; [`Error::Usage`] when the normal class is missing, unknown or not
     /// wanted.
     pub fn open(spec: &DataSpec, options: &DatasetOptions) -> Result<Self> {
-        let mut index = Index::scan(spec)?;
+        Self::label(spec, Index::scan(spec)?, options)
+    }
+
+    /// Labels the images that were found at `spec`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when the normal class is missing, unknown or not wanted.
+    pub fn label(spec: &DataSpec, mut index: Index, options: &DatasetOptions) -> Result<Self> {
         index.label(options)?;
+        Ok(Self::of(spec, index))
+    }
+
+    /// The images that were found at `spec` as one normal set, whatever their classes; marked defects
+    /// are left out. Where nothing is held out, every fifth image is.
+    #[must_use]
+    pub fn all_normal(spec: &DataSpec, mut index: Index) -> Self {
+        if index.layout.needs_normal_class() {
+            index.samples.iter_mut().for_each(|sample| sample.anomalous = false);
+        }
+        index.samples.retain(|sample| !sample.anomalous);
+        if index.samples.iter().all(|sample| sample.split == Split::Train) {
+            hold_out_every_fifth(&mut index.samples);
+        }
+        Self::of(spec, index)
+    }
+
+    fn of(spec: &DataSpec, index: Index) -> Self {
         let (train, test): (Vec<_>, Vec<_>) =
             index.samples.into_iter().partition(|sample| sample.split == Split::Train);
         let (train_anomalies, train) = train.into_iter().partition(|sample| sample.anomalous);
-        Ok(Self { spec: spec.clone(), layout: index.layout, train, train_anomalies, test })
+        Self { spec: spec.clone(), layout: index.layout, train, train_anomalies, test }
     }
 
     /// Anomalies to learn from, drawn from the training split so that they make up a share `gamma` of

@@ -188,7 +188,7 @@ impl<'a> Builder<'a> {
         let mut running = Vec::new();
         for (i, first) in Group::ALL.into_iter().enumerate() {
             let of_group = |group: Group| parameters.iter().filter(move |p| p.group == group);
-            if let Some((a, b)) = of_group(first).next().zip(of_group(first).last()) {
+            if let Some((a, b)) = of_group(first).next().zip(of_group(first).next_back()) {
                 let mut span = |suffix, from, to| {
                     store.span(&format!("{first:?}{suffix}").to_lowercase(), from, to)
                 };

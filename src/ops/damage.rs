@@ -1,4 +1,4 @@
-//! Made-up anomalies: stored images with a patch, a scar, a blob or a spot, and where it is.
+//! Made-up anomalies: stored images with a patch, a scar, a blob, a spot, a line or a smear, and where it is.
 //!
 //! After CutPaste (Li et al. 2021, arXiv 2104.04015), whose patches and scars carry the image's own
 //! pixels to another place, and DRAEM (Zavrtanik et al. 2021, arXiv 2108.07610), whose anomalies lie where
@@ -9,6 +9,7 @@
 //!                                                                                  +-> alpha -+
 //! bytes [N, H, W, C], slots, statistics ---------------------------------------------> blend <-+
 //!                                                                                        +-> bytes [B, H, W, C]
+//! bytes before and after, mask -> seen_rows -> rows [B, H, 2] -> seen -> seen [B]
 //! mask, draws of views -> cover_rows -> cover -> shares [V*B, GH, GW]
 //! ```
 //! Nothing has a gradient. Bytes lie four to a `u32` word, the lowest first.
@@ -28,7 +29,7 @@ params! {
     pub struct LatticeParams { batch: u32 }
 }
 params! {
-    /// Params of `field` and `mask`.
+    /// Params of `field`, `mask` and `seen_rows`.
     pub struct PixelParams { batch: u32, height: u32, width: u32 }
 }
 params! {
@@ -40,6 +41,10 @@ params! {
 params! {
     /// Params of `blend`.
     pub struct BlendParams { batch: u32, height: u32, width: u32, words: u32 }
+}
+params! {
+    /// Params of `seen`.
+    pub struct SeenParams { batch: u32, height: u32 }
 }
 params! {
     /// Params of `cover_rows`.
@@ -56,15 +61,18 @@ static FIELD: Shader = shader!("damage", "field", PixelParams);
 static THRESHOLD: Shader = shader!("damage", "threshold", ThresholdParams);
 static MASK: Shader = shader!("damage", "mask", PixelParams);
 static BLEND: Shader = shader!("damage", "blend", BlendParams);
+static SEEN_ROWS: Shader = shader!("damage", "seen_rows", PixelParams);
+static SEEN: Shader = shader!("damage", "seen", SeenParams);
 static COVER_ROWS: Shader = shader!("damage", "cover_rows", CoverRowsParams);
 static COVER: Shader = shader!("damage", "cover", CoverParams);
 
 /// The family's shaders.
 pub const SHADERS: &[&Shader] =
-    &[&DRAW, &LATTICE, &FIELD, &THRESHOLD, &MASK, &BLEND, &COVER_ROWS, &COVER];
+    &[&DRAW, &LATTICE, &FIELD, &THRESHOLD, &MASK, &BLEND, &SEEN_ROWS, &SEEN, &COVER_ROWS, &COVER];
 
 /// The constants that the family restates, with every value.
-pub const RESTATED: &[Restated] = &[(&BLEND, &[("CHANNELS", &[1, 3])])];
+pub const RESTATED: &[Restated] =
+    &[(&BLEND, &[("CHANNELS", &[1, 3])]), (&SEEN_ROWS, &[("CHANNELS", &[1, 3])])];
 
 /// Values per row of draws.
 pub const DRAW_LEN: usize = 16;
@@ -80,21 +88,26 @@ const SAMPLES: usize = 16;
 pub struct DamageOptions {
     /// An upright rectangle of the image's own pixels from another place.
     pub rectangle: bool,
-    /// A thin rotated rectangle of such pixels, or of one brightness.
+    /// A thin rotated rectangle of such pixels.
     pub scar: bool,
     /// Irregular patches of the image in another tone, or of another image of the batch.
     pub blob: bool,
-    /// A dark or bright spot that fades outwards.
+    /// A dark or bright ellipse, of the image's own contrast or less, with an edge from hard to soft.
     pub spot: bool,
+    /// A dark or bright curve 1 to 3 pixels thin, of the image's own contrast or of none, some with gaps.
+    pub line: bool,
+    /// An upright rectangle blurred along x, along y or both.
+    pub smear: bool,
 }
 
 impl DamageOptions {
     /// Every kind.
-    pub const ALL: Self = Self { rectangle: true, scar: true, blob: true, spot: true };
+    pub const ALL: Self =
+        Self { rectangle: true, scar: true, blob: true, spot: true, line: true, smear: true };
 
     /// Bit k: kind k of `kinds.wgsl`.
     fn bits(self) -> u32 {
-        let kinds = [self.rectangle, self.scar, self.blob, self.spot];
+        let kinds = [self.rectangle, self.scar, self.blob, self.spot, self.line, self.smear];
         kinds.iter().rev().fold(0, |bits, kind| bits << 1 | u32::from(*kind))
     }
 }
@@ -103,17 +116,17 @@ impl DamageOptions {
 ///
 /// | columns | |
 /// |---|---|
-/// | 0 | kind: 0 rectangle, 1 scar, 2 blob, 3 spot |
-/// | 1 | 1 = soft edge: the mean over 3x3 pixels |
+/// | 0 | kind: 0 rectangle, 1 scar, 2 blob, 3 spot, 4 line, 5 smear |
+/// | 1 | spot: width of the edge, in radii; line: half width, in pixels; others: 1 = soft edge, the mean over 3x3 pixels |
 /// | 2-3 | centre x, y, from -1 to 1 over the image |
-/// | 4-5 | rectangle: half width, half height; scar: half length, half width; blob: nodes along a side of its lattice, share of the image; spot: deviations along and across |
+/// | 4-5 | rectangle, smear: half width, half height; scar: half length, half width; blob: nodes along a side of its lattice, share of the image; spot: radii along and across; line: half length, sag of its ends in half lengths |
 /// | 6-7 | cosine and sine of the angle from the x axis |
-/// | 8-9 | from how far to the right and below its pixels come, as shares of the sides |
+/// | 8-9 | from how far to the right and below its pixels come, as shares of the sides; smear: how far across and down its means reach to each side, below 1 as shares of the sides, else in pixels |
 /// | 10 | 1 = they come from the next entry of the batch |
 /// | 11 | contrast, around the mean of the image they come from |
 /// | 12 | change of brightness for an image of deviation 0.2, with full scale at 1 |
 /// | 13 | opacity |
-/// | 14-15 | integers below 2^24, the key of a blob's noise |
+/// | 14-15 | integers below 2^24, the key of a blob's noise; line: the first has bit k set where segment k of 12 is there |
 ///
 /// The lengths of columns 4 and 5 are in units of half the square root of the image's area, those of a
 /// square image's coordinates. `counters`: u32 `[4]`, seed low, seed high, step, unused. `ids`: u32
@@ -151,8 +164,11 @@ pub struct Damaged {
     /// The bytes of the entries one after another, u32 `[ceil(B*H*W*C / 4)]`.
     pub pixels: Value,
     /// 1 where a pixel is damaged, else 0, f32 `[B, H, W]`. Outside it a soft edge reaches one pixel
-    /// further, and a spot fades from half its strength.
+    /// further, and a spot or line fades from a quarter of its strength.
     pub mask: Value,
+    /// 0 where the pixels of a chosen entry's mask changed by 0.4 of its image's deviation or less, the mean
+    /// over them and all channels, as bytes; else 1, f32 `[B]`.
+    pub seen: Value,
 }
 
 /// The images at `slots`, u32 `[B]`, damaged as `draws` of [`draw`] say where `chosen`, f32 `[B]`, is 1,
@@ -160,11 +176,10 @@ pub struct Damaged {
 ///
 /// `statistics`: of [`augment::image_statistics`], f32 `[N, 2]`; those of `images` itself are not read.
 /// What comes out are again images, of which entry b is number b; their statistics are their own.
-/// Brightness changes in proportion to an image's deviation, so on an image of one value some
-/// damage is masked though nothing is seen of it.
+/// Brightness changes in proportion to an image's deviation, so an image of one value stays as it is.
 ///
 /// # Errors
-/// Other shapes.
+/// Other shapes, sides above 12,000 pixels.
 pub fn damage(
     tape: &mut Tape,
     images: &Images,
@@ -189,6 +204,10 @@ pub fn damage(
     if pixel_count * channels > u32::MAX as usize {
         let message = format!("{batch} images of {:?}: 4 GiB or more", images.shape);
         return Err(Error::shape("damage", message));
+    }
+    // A row of `seen_rows` takes up to 5 iterations a pixel, a word of `blend` 3 per pixel of a side.
+    if 5 * height.max(width) > LOOP_LIMIT {
+        return Err(Error::shape("damage", format!("images of {:?}: too large", images.shape)));
     }
     let (batch_u32, height_u32, width_u32) = (batch as u32, height as u32, width as u32);
     let nodes = tape.temporary("damage.lattice", &[batch, NODES], Element::F32)?;
@@ -230,7 +249,16 @@ pub fn damage(
     let launch = Dispatch::new(kernel, &params, groups_for(words));
     let launch = launch.read(images.pixels).read(statistics).read(slots).read(draws).read(alpha);
     tape.dispatch(launch.write(pixels));
-    Ok(Damaged { pixels, mask })
+
+    let rows = tape.temporary("damage.seen_rows", &[batch, height, 2], Element::F32)?;
+    let kernel = Kernel::with(&SEEN_ROWS, &[("CHANNELS", channels as u32)]);
+    let launch = Dispatch::new(kernel, &of_pixels, groups_for(batch * height));
+    tape.dispatch(launch.read(images.pixels).read(slots).read(pixels).read(mask).write(rows));
+    let seen = tape.temporary("damage.seen", &[batch], Element::F32)?;
+    let params = SeenParams { batch: batch_u32, height: height_u32 };
+    let launch = Dispatch::new(Kernel::new(&SEEN), &params, groups_for(batch));
+    tape.dispatch(launch.read(rows).read(statistics).read(slots).read(chosen).write(seen));
+    Ok(Damaged { pixels, mask, seen })
 }
 
 /// The share of every cell of the views' maps that is damaged, 0 to 1, f32 `[V*B, GH, GW]`.

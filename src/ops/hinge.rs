@@ -12,15 +12,21 @@ params! {
 
 params! {
     /// Params of `targets`.
-    pub struct Targets { len: u32, per: u32, sound: f32, damaged: f32 }
+    pub struct Targets { len: u32, per: u32, period: u32, sound: f32, damaged: f32 }
+}
+
+params! {
+    /// Params of `balance`.
+    pub struct Balance { len: u32, period: u32 }
 }
 
 static FORWARD: Shader = shader!("hinge", "forward", Params);
 static BACKWARD: Shader = shader!("hinge", "backward", Params);
 static TARGETS: Shader = shader!("hinge", "targets", Targets);
+static BALANCE: Shader = shader!("hinge", "balance", Balance);
 
 /// The family's shaders.
-pub const SHADERS: &[&Shader] = &[&FORWARD, &BACKWARD, &TARGETS];
+pub const SHADERS: &[&Shader] = &[&FORWARD, &BACKWARD, &TARGETS, &BALANCE];
 
 /// One workgroup adds them all.
 const MAX_SCORES: usize = LOOP_LIMIT * WG as usize;
@@ -83,28 +89,64 @@ pub fn double_hinge(
     Ok(loss)
 }
 
+/// Weights of entries for [`double_hinge`], f32 `[N]`: those with `counts` 0 weigh nothing; of the others the
+/// normal ones together weigh one half, and so do the anomalous ones.
+///
+/// `normal`: f32 `[N]`, 0 for anomalies. `counts`: f32 `[C]`, entry i has `counts[i % C]`.
+///
+/// # Errors
+/// Other shapes, an N that is no multiple of C, more than about 1.9 million entries.
+pub fn balance(tape: &mut Tape, normal: Value, counts: Value) -> Result<Value> {
+    let (of_normal, of_counts) = (tape.shape(normal), tape.shape(counts));
+    let wrong = |why: &str| {
+        let shapes = format!("normal {of_normal:?}, counts {of_counts:?}");
+        Err(Error::shape("balance", format!("{shapes}: {why}")))
+    };
+    let (&[len], &[period]) = (of_normal, of_counts) else {
+        return wrong("expected [N] and [C]");
+    };
+    if !len.is_multiple_of(period) {
+        return wrong("expected N to be a multiple of C");
+    }
+    if 2 * len > MAX_SCORES {
+        return wrong("too many entries for one workgroup");
+    }
+    let weights = tape.temporary("balance", &[len], Element::F32)?;
+    let params = Balance { len: len as u32, period: period as u32 };
+    let launch = Dispatch::new(Kernel::new(&BALANCE), &params, 1);
+    tape.dispatch(launch.read(normal).read(counts).write(weights));
+    Ok(weights)
+}
+
 /// Whether each position is normal, and what it weighs in [`double_hinge`], f32 `[N * H * W]` each, from the
 /// share of it that is damaged, `cover: [N, H, W]`.
 ///
 /// Normal are positions of a share below `sound`, anomalous those of at least `damaged`; each side weighs one
-/// half together. Those between, and those of images where `known: [N]` is 0, weigh nothing.
+/// half together. Those between, and those of images where `known: [N]` is 0, weigh nothing; nor do anomalous
+/// ones of images whose damage is not seen: `seen: [B]`, of which image i has `seen[i % B]`, is 0.
 ///
 /// # Errors
-/// Other shapes, more than about 1.9 million positions, shares out of order.
+/// Other shapes, an N that is no multiple of B, more than about 1.9 million positions, shares out of order.
 pub fn position_targets(
     tape: &mut Tape,
     cover: Value,
     known: Value,
+    seen: Value,
     [sound, damaged]: [f32; 2],
 ) -> Result<(Value, Value)> {
-    let (of_cover, of_known) = (tape.shape(cover), tape.shape(known));
+    let (of_cover, of_known, of_seen) = (tape.shape(cover), tape.shape(known), tape.shape(seen));
     let wrong = |why: &str| {
-        let values = format!("cover {of_cover:?}, known {of_known:?}, {sound} to {damaged}");
-        Err(Error::shape("position_targets", format!("{values}: {why}")))
+        let values = format!("cover {of_cover:?}, known {of_known:?}, seen {of_seen:?}");
+        Err(Error::shape("position_targets", format!("{values}, {sound} to {damaged}: {why}")))
     };
-    let (&[images, height, width], true) = (of_cover, of_known == &of_cover[..1]) else {
-        return wrong("expected [N, H, W] and [N]");
+    let (&[images, height, width], &[period], true) =
+        (of_cover, of_seen, of_known == &of_cover[..1])
+    else {
+        return wrong("expected [N, H, W], [N] and [B]");
     };
+    if !images.is_multiple_of(period) {
+        return wrong("expected N to be a multiple of B");
+    }
     if !(0.0 < sound && sound <= damaged && damaged <= 1.0) {
         return wrong("expected shares above 0, in order, up to 1");
     }
@@ -114,8 +156,9 @@ pub fn position_targets(
     }
     let normal = tape.temporary("position_targets.normal", &[len], Element::F32)?;
     let weights = tape.temporary("position_targets.weights", &[len], Element::F32)?;
-    let params = Targets { len: len as u32, per: (height * width) as u32, sound, damaged };
+    let (per, period) = ((height * width) as u32, period as u32);
+    let params = Targets { len: len as u32, per, period, sound, damaged };
     let launch = Dispatch::new(Kernel::new(&TARGETS), &params, 1);
-    tape.dispatch(launch.read(cover).read(known).write(normal).write(weights));
+    tape.dispatch(launch.read(cover).read(known).read(seen).write(normal).write(weights));
     Ok((normal, weights))
 }
