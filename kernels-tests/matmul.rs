@@ -2,7 +2,7 @@ use crate::harness::{Input, close, fill, gpu, run_case, variants, wide};
 use crate::reference::matmul as reference;
 use crate::reference::matmul::transpose;
 use anomem::gpu::{Gpu, Variant};
-use anomem::ops::matmul::{linear, matmul, matmul_transposed};
+use anomem::ops::matmul::{linear, matmul, matmul_transposed, transposed_matmul};
 use proptest::prelude::*;
 
 /// m, k, n.
@@ -68,6 +68,20 @@ fn check(gpu: &Gpu, variant: Variant, &[m, k, n]: &Sizes) -> Result<f64, String>
     same("matmul_transposed", &out.outputs[0], &ym, km)?;
     same("matmul_transposed.grad_a", &out.grads[0], &grad_a, nm)?;
     same("matmul_transposed.grad_b", &out.grads[1], &grad_bt, mm)?;
+    let at64 = transpose(&a64, m, k);
+    let (at, grad_at) = (
+        at64.iter().map(|v| *v as f32).collect::<Vec<_>>(),
+        reference::matmul(&b64, &transpose(&g64, m, n), k, n, m),
+    );
+    let atm = [k, m];
+    let inputs = [Input::Trainable(&atm, &at), Input::Trainable(&bm, &b)];
+    let record = |t: &mut anomem::autograd::Tape, v: &[anomem::autograd::Value]| {
+        Ok(vec![transposed_matmul(t, v[0], v[1])?])
+    };
+    let out = run_case(gpu, variant, &inputs, &[&g], record).map_err(text)?;
+    same("transposed_matmul", &out.outputs[0], &ym, km)?;
+    same("transposed_matmul.grad_a", &out.grads[0], &grad_at, nm)?;
+    same("transposed_matmul.grad_b", &out.grads[1], &grad_b, mm)?;
     let inputs =
         [Input::Trainable(&am, &a), Input::Trainable(&btm, &bt), Input::Trainable(&biasm, &bias)];
     let out = run_case(gpu, variant, &inputs, &[&g], |t, v| Ok(vec![linear(t, v[0], v[1], v[2])?]))
@@ -146,6 +160,10 @@ fn other_shapes_are_an_error_that_names_both() {
         assert_eq!(e.err().unwrap().to_string(), words);
     };
     fails(|t, v| matmul(t, v[0], v[1]), "matmul: a [2, 3], b [2, 3]: expected [M, K] and [K, N]");
+    fails(
+        |t, v| transposed_matmul(t, v[0], v[2]),
+        "transposed_matmul: a [2, 3], b [2]: expected [M, K] and [M, N]",
+    );
     fails(
         |t, v| matmul_transposed(t, v[0], v[2]),
         "matmul_transposed: a [2, 3], b [2]: expected [M, K] and [N, K]",

@@ -39,6 +39,18 @@ fn matches_the_reference() {
     }
 }
 
+/// More pairs than a matrix of products may hold.
+#[test]
+fn more_pairs_than_a_matrix_holds() {
+    let Some(gpu) = gpu(true) else { return };
+    let [r, s, d] = [1 << 18, 129, 2];
+    let (a, b) = (fill(r * d, 1), fill(s * d, 2));
+    let inputs = [Input::Constant(&[r, d], &a), Input::Constant(&[s, d], &b)];
+    let (want, _) = reference::nearest(&wide(&a), &wide(&b), d);
+    let out = run_case(gpu, Variant::Tiled, &inputs, &[&[], &[]], record).unwrap();
+    close("distance", &out.outputs[0], &want, d as f64 + 2.0).unwrap();
+}
+
 #[test]
 fn the_first_of_equals_wins_and_widths_must_agree() {
     let Some(gpu) = gpu(false) else { return };

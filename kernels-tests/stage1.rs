@@ -143,8 +143,11 @@ fn record_step(gpu: &Gpu, variant: Variant, golden: &Golden, labelled: bool) -> 
     };
     let rate = t.variable(&model.store, lr);
     model.module.update(t, &model.store, &update, rate, &trained).unwrap();
-    let terms: Vec<[Value; 2]> =
-        terms.iter().filter_map(|s| s.contrast.as_ref()).map(|c| [c.loss, c.variance]).collect();
+    let terms: Vec<[Value; 2]> = terms
+        .iter()
+        .filter_map(|s| s.contrast.as_ref())
+        .map(|c| [c.loss, c.variance.unwrap().loss])
+        .collect();
     terms.iter().flatten().chain(&maps).for_each(|v| t.keep(*v));
     model.allocate(gpu).unwrap();
     weights.upload(gpu, &model, 1.0).unwrap();

@@ -6,18 +6,13 @@ use std::path::Path;
 use safetensors::SafeTensors;
 
 use crate::text;
-use crate::training::{SMALL, bytes, has_adapter, refused, run, surfaces, train};
+use crate::training::{SMALL, bytes, has_adapter, log, refused, run, surfaces, train};
 
 /// The tensors of a run's model.
 fn tensors(run: &Path) -> BTreeMap<String, Vec<u8>> {
     let bytes = std::fs::read(run.join("model.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     tensors.tensors().into_iter().map(|(name, view)| (name, view.data().to_vec())).collect()
-}
-
-fn log(run: &Path) -> Vec<serde_json::Value> {
-    let text = std::fs::read_to_string(run.join("log.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Heads that learn from made anomalies together with the encoder.

@@ -12,6 +12,7 @@ mod false_alarms;
 mod reproduce;
 mod tiles;
 mod training;
+mod variants;
 
 use std::fs;
 use std::path::Path;

@@ -71,6 +71,12 @@ pub(crate) fn bytes(run: &Path) -> [Vec<u8>; 2] {
     ["model.safetensors", "training.safetensors"].map(|f| std::fs::read(run.join(f)).unwrap())
 }
 
+/// The lines of a run's log.
+pub(crate) fn log(run: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(run.join("log.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 #[test]
 fn the_same_seed_gives_the_same_bytes_also_when_killed_and_resumed() {
     if !has_adapter() {

@@ -103,6 +103,9 @@ pub struct NetworkConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MemoryConfig {
+    /// How the prototypes come about.
+    #[serde(default = "learned")]
+    pub kind: MemoryKind,
     /// Stages (1 to 4) whose output maps are the scales, rising.
     pub scales: Vec<usize>,
     /// Prototypes per scale.
@@ -132,13 +135,16 @@ pub struct MemoryConfig {
 pub struct LossConfig {
     /// The contrastive loss.
     pub kind: LossKind,
-    /// Its temperature.
+    /// Temperature of [`LossKind::NtXent`].
     pub tau: f64,
+    /// Weight of the correlations between components in [`LossKind::BarlowTwins`].
+    #[serde(default = "barlow_lambda")]
+    pub barlow_lambda: f64,
     /// Share of a map's positions drawn per step, one per scale.
     pub sampling_ratio: Vec<f64>,
     /// Which positions of the two views make a positive pair.
     pub positions: Positions,
-    /// Which other vectors count as negatives.
+    /// Which other vectors count as negatives of [`LossKind::NtXent`].
     pub negatives: Negatives,
     /// What stands between the maps and the contrastive loss.
     pub head: Head,
@@ -269,6 +275,16 @@ impl Default for Stage2Config {
 }
 
 /// For models written before the key existed.
+fn learned() -> MemoryKind {
+    MemoryKind::Learned
+}
+
+/// For models written before the key existed: the value of Zbontar et al. 2021.
+fn barlow_lambda() -> f64 {
+    5e-3
+}
+
+/// For models written before the key existed.
 fn one_per_cent() -> f64 {
     0.01
 }
@@ -338,6 +354,16 @@ words! {
     }
 }
 words! {
+    /// How a memory's prototypes come about.
+    MemoryKind {
+        /// They are trained with the encoder and recalled by eq. 1.
+        Learned,
+        /// The encoder is trained without a memory; afterwards the k-means centroids of its features are the
+        /// prototypes, and the nearest one is recalled. The paper's ablation (table 4).
+        Kmeans,
+    }
+}
+words! {
     /// What is done to queries and prototypes before they meet.
     Normalise {
         /// Unit length.
@@ -362,6 +388,9 @@ words! {
     LossKind {
         /// Normalised temperature-scaled cross entropy (Chen et al. 2020).
         NtXent,
+        /// Each component of one view correlates with itself in the other view and with no other component
+        /// (Zbontar et al. 2021); without negatives.
+        BarlowTwins,
     }
 }
 words! {
@@ -556,6 +585,13 @@ impl Config {
         self.anomalies.check(self.image.size, &mut check);
         self.stage2.check(self.memory.scales.len(), &mut check);
         let joint = self.stage2.training == Stage2Training::Joint;
+        let clustered = self.memory.kind == MemoryKind::Kmeans;
+        check.that(
+            !(clustered && joint && self.stage2.head != HeadKind::None),
+            "memory.kind",
+            "\"kmeans\"",
+            "\"learned\" with stage2.training = \"joint\", which needs a memory during training",
+        );
         let placed = !joint
             || self.stage2.head == HeadKind::Image
             || self.anomalies.pseudo != Pseudo::Rotation;
@@ -744,12 +780,19 @@ impl MemoryConfig {
             check.that((1..=256).contains(&steps), key, steps, "1 to 256");
         }
         check.not_negative("memory.tolerance", self.tolerance);
+        check.that(
+            !(self.revive && self.kind == MemoryKind::Kmeans),
+            "memory.revive",
+            self.revive,
+            "false with memory.kind = \"kmeans\", which has no prototypes during training",
+        );
     }
 }
 
 impl LossConfig {
     fn check(&self, scales: usize, check: &mut Check) {
         check.positive("loss.tau", self.tau);
+        check.not_negative("loss.barlow_lambda", self.barlow_lambda);
         check.per_scale("loss.sampling_ratio", self.sampling_ratio.len(), scales);
         self.sampling_ratio.iter().for_each(|&r| check.share("loss.sampling_ratio", r));
         let aligned = self.negatives != Negatives::PerPosition || self.positions == Positions::Same;
@@ -1053,6 +1096,7 @@ mod tests {
             ("memory.beta=-1.0", "memory.beta = -1: expected a number above 0"),
             ("memory.steps_train=0", "memory.steps_train = 0: expected 1 to 256"),
             ("loss.tau=inf", "loss.tau = inf: expected a number above 0"),
+            ("loss.barlow_lambda=-1.0", "loss.barlow_lambda = -1: expected 0 or more"),
             ("loss.sampling_ratio=[0.0, 1.0]", "loss.sampling_ratio = 0: expected above 0"),
             ("loss.scale_weights=[0, 0]", "loss.scale_weights = [0.0, 0.0]: expected at least one"),
             ("train.batch=1", "train.batch = 1: expected at least 2"),
@@ -1073,6 +1117,16 @@ mod tests {
         config.validate().unwrap();
         config.set("loss.positions=matched").unwrap();
         assert!(config.validate().unwrap_err().to_string().contains("loss.positions"));
+        config = tiny();
+        config.set("stage2.training=frozen").unwrap();
+        config.set("memory.kind=kmeans").unwrap();
+        config.validate().unwrap();
+        config.set("stage2.training=joint").unwrap();
+        assert!(config.validate().unwrap_err().to_string().contains("memory.kind = \"kmeans\""));
+        config.set("stage2.head=none").unwrap();
+        config.validate().unwrap();
+        config.set("memory.revive=true").unwrap();
+        assert!(config.validate().unwrap_err().to_string().contains("memory.revive = true"));
         config = tiny();
         config.set("image.overlap=40").unwrap();
         config.validate().unwrap();

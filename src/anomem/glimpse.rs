@@ -169,8 +169,7 @@ impl Glimpse {
             let vectors = t.reshape(map, &[batch * height * width, dim])?;
             let z = model.space(t, vectors)?;
             let recalled = model.retrieve(t, scale, z, model.config.memory.steps_score)?;
-            let prototypes = t.variable(&model.store, scale.prototypes);
-            let patterns = model.space(t, prototypes)?;
+            let patterns = model.patterns(t, scale)?;
             let (distance, place) = nearest::nearest(t, patterns, z)?;
             [recalled.slot, distance, place].into_iter().for_each(|value| t.keep(value));
             recalls.push(Recall {

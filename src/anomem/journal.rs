@@ -91,10 +91,12 @@ pub struct ContrastRecord {
     /// such a loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position_chance: Option<f64>,
-    /// L_V, eq. 6.
-    pub variance: f64,
+    /// L_V, eq. 6, where a memory was trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variance: Option<f64>,
     /// Variance of the retrieved vectors, summed over their components, at the epoch's last step.
-    pub retrieved_variance: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retrieved_variance: Option<f64>,
 }
 
 /// The memory of one scale; of normal images alone.
@@ -225,8 +227,8 @@ mod tests {
                 contrast,
                 chance: 6.24,
                 position_chance: Some(127_f64.ln()),
-                variance: 0.05,
-                retrieved_variance: 0.5,
+                variance: Some(0.05),
+                retrieved_variance: Some(0.5),
             }),
             image_hinge: None,
             position_hinge: None,

@@ -12,6 +12,7 @@ mod feed;
 mod glimpse;
 mod heads;
 mod journal;
+pub mod kmeans;
 mod labels;
 mod made;
 mod model;
@@ -27,15 +28,15 @@ mod trainer;
 pub use checkpoint::{Checkpoint, Content, Facts, TrainingProgress};
 pub use config::{
     AnomalyConfig, AugmentConfig, Backbone, Config, Head, HeadInput, HeadKind, ImageConfig,
-    ImageSize, LossConfig, LossKind, MemoryConfig, MemoryInit, Negatives, NetworkConfig, Normalise,
-    Positions, Pseudo, Reduce, Schedule, ScoreConfig, Stage2Config, Stage2Training, Standardise,
-    Stem, TrainConfig,
+    ImageSize, LossConfig, LossKind, MemoryConfig, MemoryInit, MemoryKind, Negatives,
+    NetworkConfig, Normalise, Positions, Pseudo, Reduce, Schedule, ScoreConfig, Stage2Config,
+    Stage2Training, Standardise, Stem, TrainConfig,
 };
 pub use evaluate::{Judged, NearestPixels, score_samples, test};
 pub use glimpse::Glimpse;
 pub use heads::Heads;
 pub use journal::{ContrastRecord, EpochRecord, Journal, MemoryRecord, ScaleRecord};
-pub use model::{Calibration, Model, Scale};
+pub use model::{Calibration, Model, Recollection, Scale};
 pub use scorer::{Score, Scorer};
 pub use set::TrainingSet;
 pub use step::Phase;

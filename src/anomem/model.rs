@@ -1,12 +1,12 @@
 //! The detector: encoder, one memory per scale, and the variables they share with every plan.
 
-use super::config::{Backbone, Config, Head, HeadKind, Normalise, Standardise, Stem};
+use super::config::{Backbone, Config, Head, HeadKind, MemoryKind, Normalise, Standardise, Stem};
 use super::heads::Heads;
 use crate::autograd::{Tape, Value};
 use crate::data::ChannelStats;
 use crate::gpu::Gpu;
 use crate::nn::{self, Builder, Depth, Group, Kind, Linear, Mode, Module, ResNet, ResNetOptions};
-use crate::ops::{augment, hopfield, normalize};
+use crate::ops::{affine, augment, gather, hopfield, nearest, normalize};
 use crate::tensor::{Element, Store, VarId};
 use crate::{Error, Result};
 
@@ -34,6 +34,17 @@ pub struct Scale {
     pub head: Option<[Linear; 2]>,
     /// What learned to score, where there were anomalies.
     pub heads: Option<Heads>,
+}
+
+/// What a scale's memory recalls of R queries.
+#[derive(Debug, Clone, Copy)]
+pub struct Recollection {
+    /// `[R, D]`, the only one with a gradient.
+    pub retrieved: Value,
+    /// u32 `[R]`: the prototype of greatest weight.
+    pub slot: Value,
+    /// `[R]`: entropy of the weights, 1 = uniform; 0 where one prototype has it all.
+    pub entropy: Value,
 }
 
 /// Mean and deviation of a scale's figures on held-out normal images.
@@ -252,27 +263,48 @@ impl Model {
         }
     }
 
-    /// Records the retrieval of `queries` `[R, D]`, which are in the memory's [space](Self::space)
-    /// already: eq. 1.
+    /// The prototypes of `scale` `[M, D]` in the memory's [space](Self::space); centroids were taken there.
     ///
     /// # Errors
     /// Those of the operation.
+    pub fn patterns(&self, tape: &mut Tape, scale: &Scale) -> Result<Value> {
+        let prototypes = tape.variable(&self.store, scale.prototypes);
+        match self.config.memory.kind {
+            MemoryKind::Learned => self.space(tape, prototypes),
+            MemoryKind::Kmeans => Ok(prototypes),
+        }
+    }
+
+    /// Records the retrieval of `queries` `[R, D]`, which are in the memory's [space](Self::space)
+    /// already: eq. 1 in at most `steps` steps, or the nearest centroid.
+    ///
+    /// # Errors
+    /// Those of the operations.
     pub fn retrieve(
         &self,
         tape: &mut Tape,
         scale: &Scale,
         queries: Value,
         steps: usize,
-    ) -> Result<hopfield::Retrieval> {
-        let prototypes = tape.variable(&self.store, scale.prototypes);
-        let patterns = self.space(tape, prototypes)?;
+    ) -> Result<Recollection> {
+        let patterns = self.patterns(tape, scale)?;
+        if self.config.memory.kind == MemoryKind::Kmeans {
+            let (distance, slot) = nearest::nearest(tape, queries, patterns)?;
+            let map = tape.reshape(patterns, &[1, scale.slots, scale.dim])?;
+            let index = tape.reshape(slot, &[1, tape.len(slot)])?;
+            let retrieved = gather::gather(tape, map, &[index])?[0];
+            let entropy = affine::affine(tape, distance, 0.0, 0.0)?;
+            return Ok(Recollection { retrieved, slot, entropy });
+        }
         let beta = tape.variable(&self.store, scale.beta);
         let options = hopfield::HopfieldOptions {
             steps,
             tolerance: self.config.memory.tolerance as f32,
             renormalise: false,
         };
-        hopfield::hopfield(tape, queries, patterns, beta, &options)
+        let hopfield::Retrieval { retrieved, slot, entropy, .. } =
+            hopfield::hopfield(tape, queries, patterns, beta, &options)?;
+        Ok(Recollection { retrieved, slot, entropy })
     }
 }
 

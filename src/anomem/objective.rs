@@ -1,12 +1,13 @@
 //! What a step minimises: stage 1, contrasted memory (eqs. 3 to 7), and the heads' hinge (eqs. 10 to 12).
 
-use super::config::{Negatives, Positions};
+use super::config::{LossKind, MemoryKind, Negatives, Positions};
 use super::heads::{HeadScores, Seen};
 use super::labels::OnTape;
 use super::model::{Model, Scale, unit};
 use crate::autograd::{Tape, Value};
 use crate::nn::Mode;
-use crate::ops::{activation::relu, affine, gather, hinge, nt_xent, reduce, select, variance};
+use crate::ops::variance::{self, Variance};
+use crate::ops::{activation::relu, affine, barlow, gather, hinge, nt_xent, reduce, select};
 use crate::tensor::{Element, Store, VarId};
 use crate::{Error, Result};
 
@@ -34,14 +35,19 @@ pub struct Terms {
 pub struct Contrast {
     /// L_CM, eqs. 4-5.
     pub loss: Value,
-    /// L_V, eq. 6.
-    pub variance: Value,
-    /// Variance of the retrieved vectors, summed over their components.
-    pub spread: Value,
+    /// Of the retrieved vectors, with L_V, eq. 6; absent where nothing is retrieved.
+    pub variance: Option<Variance>,
     /// The loss of a network that knows nothing.
     pub chance: f64,
     /// The loss of a network that tells positions apart but not images, where that is less.
     pub position_chance: Option<f64>,
+}
+
+impl Contrast {
+    /// L_V, eq. 6.
+    pub(super) fn l_v(&self) -> Option<Value> {
+        self.variance.map(|v| v.loss)
+    }
 }
 
 /// A memory's answers to `queries` vectors.
@@ -105,7 +111,7 @@ impl Weights {
         for (vars, t) in self.0.iter().zip(terms) {
             let contrast = t.contrast.as_ref();
             let values =
-                [contrast.map(|c| c.loss), contrast.map(|c| c.variance), t.image, t.position];
+                [contrast.map(|c| c.loss), contrast.and_then(Contrast::l_v), t.image, t.position];
             for (value, var) in values.into_iter().zip(vars) {
                 seeds.extend(value.map(|v| (v, tape.variable(store, *var))));
             }
@@ -205,16 +211,73 @@ fn contrast_of(
     let count = n / batch;
 
     // Only the first branch passes the memory, and only normal images do (eq. 3).
-    let queries = model.space(tape, z1)?;
-    let (recall, entropy) = recall(model, tape, scale, queries, normal)?;
-    let remembered = match normal {
-        Some(normal) => select::rows(tape, recall.retrieved, queries, normal, count)?,
-        None => recall.retrieved,
+    let (remembered, recall, variance) = match model.config.memory.kind {
+        MemoryKind::Learned => {
+            let queries = model.space(tape, z1)?;
+            let (recall, entropy) = recall(model, tape, scale, queries, normal)?;
+            let remembered = match normal {
+                Some(normal) => select::rows(tape, recall.retrieved, queries, normal, count)?,
+                None => recall.retrieved,
+            };
+            let target = model.config.variance_target(dim) as f32;
+            let variance = variance::variance_loss(tape, recall.retrieved, target, normal)?;
+            let entropy_sum = reduce::sum(tape, entropy)?;
+            (remembered, Some(Recall { entropy_sum, ..recall }), Some(variance))
+        }
+        // Plain contrastive learning: there is a memory only after it.
+        MemoryKind::Kmeans => (z1, None, None),
     };
-    let target = model.config.variance_target(dim) as f32;
-    let variance = variance::variance_loss(tape, recall.retrieved, target, normal)?;
-    let a = head(tape, &model.store, scale, remembered)?;
-    let b = head(tape, &model.store, scale, z2)?;
+    let contrast = match loss.kind {
+        LossKind::NtXent => nt_xent_of(model, tape, scale, [remembered, z2], batch, pairs.valid)?,
+        LossKind::BarlowTwins => {
+            // In one space, so that the views differ by what they show alone.
+            let mut branch = |vectors| {
+                let z = model.space(tape, vectors)?;
+                head(tape, &model.store, scale, z)
+            };
+            let (a, b) = (branch(remembered)?, branch(z2)?);
+            let lambda = loss.barlow_lambda as f32;
+            Likeness {
+                loss: barlow::barlow_twins(tape, a, b, lambda, pairs.valid)?,
+                // Components that do not vary correlate with nothing.
+                chance: dim as f64,
+                position_chance: None,
+            }
+        }
+    };
+    Ok(Terms {
+        contrast: Some(Contrast {
+            loss: contrast.loss,
+            variance,
+            chance: contrast.chance,
+            position_chance: contrast.position_chance,
+        }),
+        recall,
+        ..Terms::default()
+    })
+}
+
+/// The contrastive loss of one scale, `[1]`, and what it is of networks that know little: see [`Contrast`].
+struct Likeness {
+    loss: Value,
+    chance: f64,
+    position_chance: Option<f64>,
+}
+
+/// NT-Xent of two views `[n, D]` of `batch` images.
+fn nt_xent_of(
+    model: &Model,
+    tape: &mut Tape,
+    scale: &Scale,
+    [a, b]: [Value; 2],
+    batch: usize,
+    valid: Option<Value>,
+) -> Result<Likeness> {
+    let loss = &model.config.loss;
+    let n = tape.shape(a)[0];
+    let count = n / batch;
+    let a = head(tape, &model.store, scale, a)?;
+    let b = head(tape, &model.store, scale, b)?;
     let (a, b) = (unit(tape, a)?, unit(tape, b)?);
     let (negatives, others) = match loss.negatives {
         Negatives::Joint => (nt_xent::Negatives::Joint, 2 * n - 1),
@@ -222,20 +285,12 @@ fn contrast_of(
         Negatives::ExcludeImage => (nt_xent::Negatives::ExcludeImage, 2 * n - 2 * count + 1),
     };
     let options = nt_xent::NtXentOptions { tau: loss.tau as f32, positions: count, negatives };
-    let contrast = nt_xent::nt_xent(tape, a, b, &options, pairs.valid)?;
     // Positions that all images share: a code of the position finds the same position of all others.
     let by_position = loss.positions == Positions::Same && loss.negatives == Negatives::Joint;
-    let position_chance = (by_position && count > 1).then(|| ((2 * batch - 1) as f64).ln());
-    Ok(Terms {
-        contrast: Some(Contrast {
-            loss: contrast,
-            variance: variance.loss,
-            spread: variance.total,
-            chance: (others as f64).ln(),
-            position_chance,
-        }),
-        recall: Some(Recall { entropy_sum: reduce::sum(tape, entropy)?, ..recall }),
-        ..Terms::default()
+    Ok(Likeness {
+        loss: nt_xent::nt_xent(tape, a, b, &options, valid)?,
+        chance: (others as f64).ln(),
+        position_chance: (by_position && count > 1).then(|| ((2 * batch - 1) as f64).ln()),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Before the first step: running statistics, prototypes and inverse temperatures from the data.
 
-use super::config::MemoryInit;
+use super::config::{MemoryInit, MemoryKind};
 use super::feed::Feed;
 use super::model::Model;
 use super::set::permutation;
@@ -48,8 +48,8 @@ impl Start {
         Ok(Self { counters, none })
     }
 
-    /// Settles the running statistics on augmented batches, then draws prototypes from their
-    /// features and sets beta where the configuration leaves it to the data.
+    /// Settles the running statistics on augmented batches, then draws prototypes that are to be learned
+    /// from their features and sets beta where the configuration leaves it to the data.
     ///
     /// # Errors
     /// Faults of the GPU, or features that are not finite.
@@ -110,6 +110,9 @@ impl Start {
         }
         if let Some(bad) = candidates.iter().flatten().find(|v| !v.is_finite()) {
             return Err(Error::Internal(format!("the untrained network's features hold {bad}")));
+        }
+        if model.config.memory.kind == MemoryKind::Kmeans {
+            return Ok(());
         }
         let mut random = ChaCha8Rng::seed_from_u64(model.config.seed ^ 0x0070_726f_746f_7479);
         if model.config.memory.init == MemoryInit::Data {

@@ -4,7 +4,7 @@ use super::config::{Config, HeadKind, Stage2Training};
 use super::feed::Feed;
 use super::labels::{Composition, Labels};
 use super::model::Model;
-use super::objective::{self, Terms, Weights};
+use super::objective::{self, Contrast, Terms, Weights};
 use super::revival::Revival;
 use super::start::STATISTICS_MOMENTUM;
 use crate::autograd::{Plan, PlanOptions, Tape, Value};
@@ -197,7 +197,7 @@ fn logged_of(terms: &Terms) -> [Option<Value>; 5] {
     let contrast = terms.contrast.as_ref();
     [
         contrast.map(|c| c.loss),
-        contrast.map(|c| c.variance),
+        contrast.and_then(Contrast::l_v),
         terms.recall.map(|r| r.entropy_sum),
         terms.image,
         terms.position,
@@ -257,8 +257,8 @@ fn record(
             let flags = t.variable(store, *var);
             hopfield::mark_used(t, recall.slot, flags)?;
         }
-        if let Some(contrast) = &term.contrast {
-            t.keep(contrast.spread);
+        if let Some(variance) = term.contrast.as_ref().and_then(|c| c.variance) {
+            t.keep(variance.total);
         }
     }
     let revivals = Revival::record(&model.config, t, &terms)?;
@@ -281,8 +281,10 @@ pub(super) struct Sums {
 /// Means of one scale over some steps.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Means {
-    /// L_CM and L_V.
-    pub contrast: Option<[f64; 2]>,
+    /// L_CM.
+    pub contrast: Option<f64>,
+    /// L_V.
+    pub variance: Option<f64>,
     /// Of the retrieval weights.
     pub entropy: Option<f64>,
     /// Hinges of image and position head.
@@ -402,7 +404,8 @@ impl Sums {
             self.scales[index].map(|sum| sum / self.steps());
         let normal = self.normals.max(1) as f64 / self.images.max(1) as f64;
         Means {
-            contrast: terms.contrast.as_ref().map(|_| [contrast, variance]),
+            contrast: terms.contrast.as_ref().map(|_| contrast),
+            variance: terms.contrast.as_ref().and_then(Contrast::l_v).map(|_| variance),
             entropy: terms.recall.map(|r| entropy / (r.queries as f64 * normal)),
             hinges: [terms.image.map(|_| image), terms.position.map(|_| position)],
         }

@@ -1,11 +1,12 @@
 //! The training loop, phase by phase, and its state on disk.
 
 use super::checkpoint::{self, Checkpoint, Content, TrainingProgress};
-use super::config::{Config, HeadKind, Pseudo};
+use super::config::{Config, HeadKind, MemoryKind, Pseudo};
 use super::feed::Feed;
 use super::journal::{
     ContrastRecord, EpochRecord, Journal, MemoryRecord, ScaleRecord, position_plateau,
 };
+use super::kmeans;
 use super::labels::Composition;
 use super::made::{auroc, make};
 use super::model::Model;
@@ -120,11 +121,17 @@ pub fn train(
     crate::report::write_atomic(folder.config(), run.model.config.to_toml()?.as_bytes())?;
     let journal = Journal::open(&folder.log(), run.progress.epoch)?;
     if state.is_none() {
-        observer.note("settling running statistics, prototypes and inverse temperatures");
+        observer.note(match run.model.config.memory.kind {
+            MemoryKind::Learned => {
+                "settling running statistics, prototypes and inverse temperatures"
+            }
+            MemoryKind::Kmeans => "settling running statistics",
+        });
         let start = run.start.as_ref().ok_or_else(|| Error::Internal("no start".into()))?;
         start.run(gpu, &mut run.model, &run.feed, &run.split.normals, run.batch)?;
     }
     run.epochs(gpu, folder, &journal, profile, observer)?;
+    run.cluster(gpu, observer)?;
     if run.stage2.is_some() && !run.progress.stage2 {
         run.save(gpu, folder)?;
         run.train_heads(gpu, &journal, observer)?;
@@ -427,6 +434,16 @@ impl Run {
         Ok(record)
     }
 
+    /// Puts the centroids of the trained encoder's features in the prototypes' place, where the configuration
+    /// asks for them. They follow from encoder, images and seed, so that a resumed run finds the same.
+    fn cluster(&self, gpu: &Gpu, observer: &mut dyn Observer) -> Result<()> {
+        if self.model.config.memory.kind != MemoryKind::Kmeans {
+            return Ok(());
+        }
+        observer.note("clustering the encoder's features");
+        kmeans::memorise(gpu, &self.model, &self.feed, &self.split.normals, self.batch, observer)
+    }
+
     /// Trains the heads alone, on passes over the images until the steps are done.
     fn train_heads(
         &mut self,
@@ -507,15 +524,16 @@ impl Run {
             let [image, position] = means.hinges.map(|h| h.unwrap_or(0.0));
             let mut of_scale = image + stage2.position_weight * position;
             let mut contrast = None;
-            if let (Some([mean, variance]), Some(c)) = (means.contrast, &t.contrast) {
-                of_scale += steps.contrast_weight(&self.model)
-                    * (mean + loss_config.variance_weight * variance);
+            if let (Some(mean), Some(c)) = (means.contrast, &t.contrast) {
+                let variance = loss_config.variance_weight * means.variance.unwrap_or(0.0);
+                of_scale += steps.contrast_weight(&self.model) * (mean + variance);
+                let total = c.variance.map(|v| steps.plan.read::<f32>(gpu, v.total)).transpose()?;
                 contrast = Some(ContrastRecord {
                     contrast: mean,
                     chance: c.chance,
                     position_chance: c.position_chance,
-                    variance,
-                    retrieved_variance: f64::from(steps.plan.read::<f32>(gpu, c.spread)?[0]),
+                    variance: means.variance,
+                    retrieved_variance: total.map(|total| f64::from(total[0])),
                 });
             }
             let mut memory = None;

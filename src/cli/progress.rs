@@ -63,9 +63,9 @@ impl Observer for Progress {
         let of_scale = |s: &ScaleRecord| {
             let mut parts = Vec::new();
             if let Some(c) = &s.contrast {
-                let (contrast, chance, variance) = (c.contrast, c.chance, c.variance);
+                let (contrast, chance) = (c.contrast, c.chance);
                 parts.push(format!("contrast {contrast:.3} (chance {chance:.2})"));
-                parts.push(format!("variance {variance:.4}"));
+                parts.extend(c.variance.map(|variance| format!("variance {variance:.4}")));
             }
             parts.extend(s.image_hinge.map(|hinge| format!("image hinge {hinge:.3}")));
             parts.extend(s.position_hinge.map(|hinge| format!("position hinge {hinge:.3}")));

@@ -342,8 +342,11 @@ impl Track<'_> {
                     Some(Level { name, value: scale.contrast.as_ref()?.chance, series })
                 })
                 .collect();
-            let variance = |s: &ScaleRecord| Some(s.contrast.as_ref()?.variance);
-            charts.extend([chart, self.each("Variance loss", Axis::new("loss"), variance)]);
+            charts.push(chart);
+            let variance = |s: &ScaleRecord| s.contrast.as_ref()?.variance;
+            if self.has(|scale| variance(scale).is_some()) {
+                charts.push(self.each("Variance loss", Axis::new("loss"), variance));
+            }
         }
         charts.extend(self.hinges());
         charts.extend([
@@ -368,7 +371,7 @@ impl Track<'_> {
         self.has(|scale| scale.memory.is_some()).then_some(())?;
         let entropy = |s: &ScaleRecord| Some(s.memory.as_ref()?.entropy);
         let used = |s: &ScaleRecord| Some(s.memory.as_ref()?.used);
-        let variance = |s: &ScaleRecord| Some(s.contrast.as_ref()?.retrieved_variance);
+        let variance = |s: &ScaleRecord| s.contrast.as_ref()?.retrieved_variance;
         let revived = |s: &ScaleRecord| Some(s.memory.as_ref()?.revived as f64);
         let mut charts = vec![
             self.each("Entropy of recall", Axis::share("1 = all alike"), entropy),

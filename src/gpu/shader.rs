@@ -108,6 +108,7 @@ macro_rules! shared {
 /// The files that can be imported: of `common` by any shader (`#import grid`), of a family's folder by
 /// its own (`#import pool/window`).
 const SHARED: &[(&str, &str)] = shared![
+    "barlow/counts",
     "batch_norm/params",
     "common/grid",
     "common/lanes",

@@ -80,6 +80,29 @@ pub fn matmul_transposed(tape: &mut Tape, a: Value, b: Value) -> Result<Value> {
     Ok(out)
 }
 
+/// The transpose of a `[K, M]` times b `[K, N]`: `[M, N]`.
+///
+/// # Errors
+/// Ranks other than 2, or different K.
+pub fn transposed_matmul(tape: &mut Tape, a: Value, b: Value) -> Result<Value> {
+    let (&[k, _], &[inner, _]) = (tape.shape(a), tape.shape(b)) else {
+        return Err(wrong(tape, "transposed_matmul", a, b, "[M, N]"));
+    };
+    if k != inner {
+        return Err(wrong(tape, "transposed_matmul", a, b, "[M, N]"));
+    }
+    let out = product(tape, "transposed_matmul", Form::FirstTransposed, a, b)?;
+    tape.rule(out, &[a, b], move |tape, grad, needs| {
+        let name = "transposed_matmul.grad_a";
+        let grad_a = needs[0].then(|| product(tape, name, Form::SecondTransposed, b, grad));
+        let grad_a = grad_a.transpose()?;
+        let name = "transposed_matmul.grad_b";
+        let grad_b = needs[1].then(|| product(tape, name, Form::Plain, a, grad));
+        Ok(vec![grad_a, grad_b.transpose()?])
+    });
+    Ok(out)
+}
+
 /// A fully connected layer: x `[N, I]` times the transpose of weight `[O, I]`, plus bias `[O]`:
 /// `[N, O]`.
 ///

@@ -4,6 +4,7 @@ pub mod activation;
 pub mod add;
 pub mod affine;
 pub mod augment;
+pub mod barlow;
 pub mod batch_norm;
 pub mod conv2d;
 pub mod cosine;
@@ -14,6 +15,7 @@ pub mod gather;
 pub mod gaussian;
 pub mod hinge;
 pub mod hopfield;
+pub mod kmeans;
 pub mod matmul;
 pub mod nearest;
 pub mod normalize;
@@ -88,6 +90,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         add::SHADERS,
         affine::SHADERS,
         augment::SHADERS,
+        barlow::SHADERS,
         batch_norm::SHADERS,
         &conv2d::shaders(),
         cosine::SHADERS,
@@ -98,6 +101,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         gaussian::SHADERS,
         hinge::SHADERS,
         hopfield::SHADERS,
+        kmeans::SHADERS,
         matmul::SHADERS,
         nearest::SHADERS,
         normalize::SHADERS,

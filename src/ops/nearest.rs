@@ -32,12 +32,15 @@ static CHOOSE: Shader = shader!("nearest", "choose", Choose);
 /// The family's shaders.
 pub const SHADERS: &[&Shader] = &[&PARTIAL, &FORWARD, &LENGTHS, &CHOOSE];
 
+/// Values of a matrix of products at most: 128 MiB, what every adapter binds.
+const MAX_PRODUCTS: usize = 1 << 25;
+
 /// For every row of `a` `[R, D]`: the squared distance to the nearest row of `b` `[S, D]`, `[R]`, and
 /// that row's index, u32 `[R]`; the first of equals.
 ///
-/// [`Variant::Simple`] compares differences. The others choose by one matrix product, many
-/// times as fast, which may take a row that is farther by the rounding of the rows' own squared
-/// lengths; the distance to the chosen row is summed from differences in every variant.
+/// [`Variant::Simple`] compares differences. The others choose by one matrix product, where `[R, S]` has at
+/// most 2^25 values: many times as fast, but it may take a row that is farther by the rounding of the rows'
+/// own squared lengths. The distance to the chosen row is summed from differences in every variant.
 ///
 /// # Errors
 /// Operands that are not two matrices of equal width, or rows of more than 240,000 values.
@@ -49,7 +52,8 @@ pub fn nearest(tape: &mut Tape, a: Value, b: Value) -> Result<(Value, Value)> {
         return Err(mismatch(tape, a, b));
     }
     // An invocation goes once through all candidates and once through a row.
-    if tape.variant() != Variant::Simple && others + dim <= LOOP_LIMIT {
+    let by_product = others + dim <= LOOP_LIMIT && rows * others <= MAX_PRODUCTS;
+    if tape.variant() != Variant::Simple && by_product {
         return by_products(tape, a, b, [rows, others, dim]);
     }
     // Rounds of the shader's loops over one pair of rows: fours, the rest, and the loop itself.
