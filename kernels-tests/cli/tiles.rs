@@ -33,7 +33,7 @@ fn large_images_are_learned_and_judged_in_tiles() {
     assert_eq!(plain["image_auroc"], smooth["image_auroc"], "smoothing changes no image's score");
     assert!(plain["pixel_auroc"] != smooth["pixel_auroc"]);
     assert!(
-        refused(&dir, "test --model run --data data --smooth -1").contains("score.smooth = -1")
+        refused(&dir, "test --model run --data data --smooth=-1").contains("score.smooth = -1")
     );
 
     // A tile alone scores as it does within the image, of which it is the greatest or not.

@@ -217,6 +217,9 @@ pub struct AugmentConfig {
 pub struct AnomalyConfig {
     /// What is made of normal images to stand for anomalies.
     pub pseudo: Pseudo,
+    /// Which kinds of damage are made, all equally often.
+    #[serde(default = "every_damage")]
+    pub damage: Vec<DamageKind>,
     /// Share of each batch that is anomalous: made, or drawn from the labelled ones. Stage 1 alone,
     /// with labelled anomalies only, sees them as often as there are.
     pub share: f64,
@@ -225,8 +228,14 @@ pub struct AnomalyConfig {
 impl Default for AnomalyConfig {
     /// None, as in models written before the section existed.
     fn default() -> Self {
-        Self { pseudo: Pseudo::None, share: 0.5 }
+        Self { pseudo: Pseudo::None, damage: every_damage(), share: 0.5 }
     }
+}
+
+/// All kinds.
+fn every_damage() -> Vec<DamageKind> {
+    use DamageKind::{Blob, Line, Rectangle, Scar, Smear, Spot};
+    vec![Rectangle, Scar, Blob, Spot, Line, Smear]
 }
 
 /// Section `[stage2]`.
@@ -433,6 +442,23 @@ words! {
         Rotation,
         /// Copies with cut, scarred or stained patches, for surfaces.
         Damage,
+    }
+}
+words! {
+    /// A kind of damage, see [`crate::ops::damage`].
+    DamageKind {
+        /// An upright rectangle of the image's own pixels from another place.
+        Rectangle,
+        /// A narrow strip of them at any angle.
+        Scar,
+        /// Irregular patches of the image in another tone, or of another image.
+        Blob,
+        /// A dark or bright ellipse with an edge from hard to soft.
+        Spot,
+        /// A thin bright or dark curve, sometimes broken.
+        Line,
+        /// A rectangle in which the texture is blurred.
+        Smear,
     }
 }
 words! {
@@ -853,6 +879,8 @@ impl AnomalyConfig {
     fn check(&self, size: ImageSize, check: &mut Check) {
         let fits = self.pseudo != Pseudo::Rotation || size.height == size.width;
         check.that(fits, "anomalies.pseudo", "\"rotation\"", "a square image.size with it");
+        let any = self.pseudo != Pseudo::Damage || !self.damage.is_empty();
+        check.that(any, "anomalies.damage", "[]", "at least one kind");
         let share = self.share > 0.0 && self.share < 1.0;
         check.that(share, "anomalies.share", self.share, "between 0 and 1");
     }

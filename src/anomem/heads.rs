@@ -57,10 +57,10 @@ impl Mlp {
             .iter()
             .map(|input| {
                 let norm = BatchNorm::new(b, &format!("{name}.{input}.norm"), dim)?;
-                Ok((norm, Linear::new(b, &format!("{name}.{input}.inner"), dim, hidden)?))
+                Ok((norm, Linear::uniform(b, &format!("{name}.{input}.inner"), dim, hidden)?))
             })
             .collect::<Result<_>>()?;
-        Ok(Self { inputs, outer: Linear::new(b, &format!("{name}.outer"), hidden, 1)? })
+        Ok(Self { inputs, outer: Linear::uniform(b, &format!("{name}.outer"), hidden, 1)? })
     }
 
     /// `[R, dim]` each into `[R]`.

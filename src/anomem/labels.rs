@@ -1,6 +1,6 @@
 //! Which images of a batch are anomalous, and the making of those that are made (y = 0 without a label).
 
-use super::config::Pseudo;
+use super::config::{DamageKind, Pseudo};
 use super::feed::Batch;
 use super::model::Model;
 use crate::autograd::{Tape, Value};
@@ -139,6 +139,19 @@ impl Labels {
     }
 }
 
+/// The kinds of damage that the configuration asks for.
+fn damages(model: &Model) -> DamageOptions {
+    let has = |kind| model.config.anomalies.damage.contains(&kind);
+    DamageOptions {
+        rectangle: has(DamageKind::Rectangle),
+        scar: has(DamageKind::Scar),
+        blob: has(DamageKind::Blob),
+        spot: has(DamageKind::Spot),
+        line: has(DamageKind::Line),
+        smear: has(DamageKind::Smear),
+    }
+}
+
 impl OnTape {
     /// Records the making of anomalies out of the chosen images of `batch`, which stay as they are where
     /// none is made. Returns the images, the slots of the batch in them, and their damage.
@@ -169,7 +182,7 @@ impl OnTape {
                         augment::image_statistics(tape, batch.images.pixels, batch.images.shape)?
                     }
                 };
-                let draws = damage::draw(tape, &DamageOptions::ALL, counters, batch.ids)?;
+                let draws = damage::draw(tape, &damages(model), counters, batch.ids)?;
                 let damaged =
                     damage::damage(tape, &batch.images, statistics, batch.slots, draws, self.made)?;
                 let images = model.images(tape, damaged.pixels, of_batch, None)?;

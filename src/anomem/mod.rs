@@ -27,8 +27,8 @@ mod trainer;
 
 pub use checkpoint::{Checkpoint, Content, Facts, TrainingProgress};
 pub use config::{
-    AnomalyConfig, AugmentConfig, Backbone, Config, Head, HeadInput, HeadKind, ImageConfig,
-    ImageSize, LossConfig, LossKind, MemoryConfig, MemoryInit, MemoryKind, Negatives,
+    AnomalyConfig, AugmentConfig, Backbone, Config, DamageKind, Head, HeadInput, HeadKind,
+    ImageConfig, ImageSize, LossConfig, LossKind, MemoryConfig, MemoryInit, MemoryKind, Negatives,
     NetworkConfig, Normalise, Positions, Pseudo, Reduce, Schedule, ScoreConfig, Stage2Config,
     Stage2Training, Standardise, Stem, TrainConfig,
 };

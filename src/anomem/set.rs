@@ -328,7 +328,8 @@ mod tests {
 
     #[test]
     fn labelled_anomalies_come_as_often_as_there_are() {
-        let (config, split) = (Config::preset("tiny").unwrap(), split(90, 10));
+        let (mut config, split) = (Config::preset("tiny").unwrap(), split(90, 10));
+        config.set("anomalies.pseudo=none").unwrap();
         let recipe = Recipe::of(&config, &split, 20, false);
         assert_eq!(recipe, Recipe { batch: 20, labelled: None, made: 0 });
         let epoch = recipe.epoch(&split, 3, 0, true);
@@ -346,6 +347,7 @@ mod tests {
     #[test]
     fn heads_see_as_many_anomalies_as_asked_for() {
         let mut config = Config::preset("tiny").unwrap();
+        config.set("anomalies.pseudo=none").unwrap();
         let split = split(90, 3);
         let recipe = Recipe::of(&config, &split, 20, true);
         assert_eq!(recipe, Recipe { batch: 20, labelled: Some(10), made: 0 });

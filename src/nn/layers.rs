@@ -115,6 +115,21 @@ impl Linear {
         Ok(Self { weight, bias })
     }
 
+    /// Weights and bias uniform within 1/sqrt(fan-in), PyTorch's default: a fifth of He's outputs after two
+    /// layers, for heads whose first scores should lie between their margins.
+    ///
+    /// # Errors
+    /// A name that exists.
+    pub fn uniform(b: &mut Builder<'_>, name: &str, input: usize, output: usize) -> Result<Self> {
+        let bound = (input as f64).powf(-0.5);
+        let weights = b.uniform(output * input, bound);
+        let weight =
+            b.parameter(&format!("{name}.weight"), &[output, input], Kind::Plain, weights)?;
+        let biases = b.uniform(output, bound);
+        let bias = b.parameter(&format!("{name}.bias"), &[output], Kind::Plain, biases)?;
+        Ok(Self { weight, bias })
+    }
+
     /// `[N, I]` to `[N, O]`.
     ///
     /// # Errors

@@ -159,6 +159,11 @@ impl<'a> Builder<'a> {
         (0..len).map(|_| draw()).collect()
     }
 
+    /// Values uniform within `bound` of 0.
+    pub fn uniform(&mut self, len: usize, bound: f64) -> Vec<f32> {
+        (0..len).map(|_| (bound * (2.0 * self.random.random::<f64>() - 1.0)) as f32).collect()
+    }
+
     /// A pair of running and batch statistic `[channels]`, the running one starting at `start`.
     ///
     /// # Errors
