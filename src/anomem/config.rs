@@ -579,7 +579,7 @@ impl Config {
             !(clustered && joint && self.stage2.head != HeadKind::None),
             "memory.kind",
             "\"kmeans\"",
-            "\"learned\" with stage2.training = \"joint\", which needs a memory during training",
+            "\"learned\" with stage2.training = \"joint\", which needs a memory during training; \"frozen\" does not",
         );
         let placed = !joint
             || self.stage2.head == HeadKind::Image
@@ -1091,6 +1091,7 @@ mod tests {
         assert!(config.validate().unwrap_err().to_string().contains("loss.positions"));
         config = tiny();
         config.set("memory.kind=kmeans").unwrap();
+        config.set("stage2.training=frozen").unwrap();
         config.validate().unwrap();
         config.set("stage2.training=joint").unwrap();
         assert!(config.validate().unwrap_err().to_string().contains("memory.kind = \"kmeans\""));
