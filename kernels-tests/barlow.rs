@@ -150,7 +150,9 @@ fn twins_cost_least_and_a_dead_network_costs_one_per_component() {
     let Some(gpu) = gpu(false) else { return };
     // Columns of a Hadamard matrix are uncorrelated: the loss of equal views is 0.
     let x: Vec<f32> = (0..8 * 7)
-        .map(|i| if ((i / 7_u32) & (i % 7 + 1)).count_ones() % 2 == 0 { 1.0 } else { -1.0 })
+        .map(
+            |i| if ((i / 7_u32) & (i % 7 + 1)).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 },
+        )
         .collect();
     let ones = [1.0; 8];
     let (loss, _) = loss_of(gpu, Variant::Simple, [8, 7], &x, &x, &ones);

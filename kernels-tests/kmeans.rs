@@ -120,7 +120,7 @@ fn shapes_must_agree() {
 /// Rows around `count` points that lie 10 apart; the group of each.
 fn blobs(rows: usize, count: usize, dim: usize, seed: u64) -> (Vec<f32>, Vec<usize>) {
     let groups: Vec<usize> = (0..rows).map(|r| r * 7 % count).collect();
-    let at = |i: usize| if i % dim == 0 { 10.0 * groups[i / dim] as f32 } else { 0.0 };
+    let at = |i: usize| if i.is_multiple_of(dim) { 10.0 * groups[i / dim] as f32 } else { 0.0 };
     let noise = fill(rows * dim, seed);
     (noise.iter().enumerate().map(|(i, v)| at(i) + 0.3 * v).collect(), groups)
 }

@@ -9,9 +9,9 @@ pub fn update(x: &[f64], assigned: &[u32], centres: &[f64], dim: usize) -> (Out,
         let m = *m as usize;
         if m < counts.len() {
             counts[m] += 1;
-            for d in 0..dim {
-                out.value[m * dim + d] += row[d];
-                out.mag[m * dim + d] += row[d].abs();
+            for (d, v) in row.iter().enumerate() {
+                out.value[m * dim + d] += v;
+                out.mag[m * dim + d] += v.abs();
             }
         }
     }

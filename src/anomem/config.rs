@@ -616,7 +616,7 @@ impl Config {
             !(clustered && joint && self.stage2.head != HeadKind::None),
             "memory.kind",
             "\"kmeans\"",
-            "\"learned\" with stage2.training = \"joint\", which needs a memory during training",
+            "\"learned\" with stage2.training = \"joint\", which needs a memory during training; \"frozen\" does not",
         );
         let placed = !joint
             || self.stage2.head == HeadKind::Image
@@ -1148,6 +1148,7 @@ mod tests {
         config = tiny();
         config.set("stage2.training=frozen").unwrap();
         config.set("memory.kind=kmeans").unwrap();
+        config.set("stage2.training=frozen").unwrap();
         config.validate().unwrap();
         config.set("stage2.training=joint").unwrap();
         assert!(config.validate().unwrap_err().to_string().contains("memory.kind = \"kmeans\""));
