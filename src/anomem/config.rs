@@ -1050,7 +1050,7 @@ mod tests {
             let message = refused(&format!("{key}=3"));
             assert_eq!(message, format!("{key}: unknown key; did you mean {nearest}?"));
         }
-        assert!(refused("zzzzqqqq=1").contains("known are anomalies.pseudo, "));
+        assert!(refused("zzzzqqqq=1").contains("known are anomalies.damage, "));
         let message = refused("score=3");
         assert_eq!(
             message,
@@ -1180,7 +1180,7 @@ mod tests {
     fn derived_values() {
         let mut config = tiny();
         config.set("train.lr=auto").unwrap();
-        assert_eq!(config.learning_rate(), 0.015);
+        assert_eq!(config.learning_rate(), 0.0075);
         assert_eq!(config.variance_target(64), 0.125);
         config.set("memory.normalise=none").unwrap();
         assert_eq!(config.variance_target(64), 1.0);
