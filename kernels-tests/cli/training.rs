@@ -12,7 +12,8 @@ use crate::{anomem, folder, text};
 /// Small enough for seconds on a software driver; the paper's one-class setting.
 pub(crate) const SMALL: &str = "--set image.size=16 --set network.width=0.125 --set memory.slots=[16,8] \
                      --set train.batch=8 --set score.batch=8 --set anomalies.pseudo=none \
-                     --set stage2.training=frozen --set train.lr=auto --set memory.beta=auto";
+                     --set stage2.training=frozen --set train.lr=auto --set memory.beta=auto \
+                     --set augment.noise=0.0";
 
 /// Whether an adapter answers; without one, a loud skip, or a failure under `ANOMEM_GPU=require`.
 pub(crate) fn has_adapter() -> bool {
