@@ -122,17 +122,20 @@ fn check_loss(gpu: &Gpu, [rows, cols]: [usize; 2], seed: u64) {
     let grad_c = reference::penalty_backward(&c, cols, 0.25, &vec![1.5; cols * cols]).value;
     let grad_ya = matmul::matmul(&yb, &matmul::transpose(&grad_c, cols, cols), rows, cols, cols);
     let grad_yb = matmul::matmul(&ya, &grad_c, rows, cols, cols);
-    let grad_a = reference::standardise_backward(&wa, cols, &wv, eps, &grad_ya.value).value;
-    let grad_b = reference::standardise_backward(&wb, cols, &wv, eps, &grad_yb.value).value;
+    let grad_a = reference::standardise_backward(&wa, cols, &wv, eps, &grad_ya.value);
+    let grad_b = reference::standardise_backward(&wb, cols, &wv, eps, &grad_yb.value);
     for variant in variants(gpu) {
         let (loss, grads) = loss_of(gpu, variant, [rows, cols], &a, &b, &valid);
         assert!((f64::from(loss) - want).abs() <= 1e-4 * want, "{variant:?} {loss}, want {want}");
         for (got, want) in grads.iter().zip([&grad_a, &grad_b]) {
             let length = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
-            let off = length(&mut got.iter().zip(want).map(|(g, w)| f64::from(*g) - w));
-            let all = length(&mut want.iter().copied());
+            let off = length(&mut got.iter().zip(&want.value).map(|(g, w)| f64::from(*g) - w));
+            let all = length(&mut want.value.iter().copied());
+            // Little of the gradient is left where few rows count: two are -1 and 1 whatever they hold.
+            let terms = length(&mut want.mag.iter().copied());
             // Through four operations; each of them is held to its own allowance elsewhere.
-            assert!(off <= 1e-4 * all + 1e-6, "{variant:?} [{rows}, {cols}]: {off:e} of {all:e}");
+            let allowed = 1e-4 * all + 8.0 * f64::from(f32::EPSILON) * terms + 1e-6;
+            assert!(off <= allowed, "{variant:?} [{rows}, {cols}]: {off:e} of {all:e}");
         }
     }
 }
