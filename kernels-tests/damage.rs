@@ -4,7 +4,7 @@ use crate::reference::damage as reference;
 use anomem::autograd::{Tape, Value};
 use anomem::gpu::{Gpu, Variant};
 use anomem::ops::augment::{AugmentOptions, Images};
-use anomem::ops::damage::{DamageOptions, cover, damage, draw};
+use anomem::ops::damage::{DamageOptions, Damaged, cover, damage, draw, shown};
 use anomem::ops::{augment, damage as ops};
 use proptest::prelude::*;
 
@@ -684,6 +684,68 @@ fn cover_sees_what_views_show() {
             );
         }
     }
+}
+
+/// `mask` `[B, H, W]` of `size`; `seen`, `chosen`: one per image; `views`: 16 each.
+fn shown_in(
+    gpu: &Gpu,
+    mask: &[f32],
+    size: [usize; 3],
+    seen: &[f32],
+    chosen: &[f32],
+    views: &[f32],
+) -> anomem::Result<Vec<f32>> {
+    let inputs = [
+        Input::Constant(&size, mask),
+        Input::Constant(&[seen.len()], seen),
+        Input::Constant(&[chosen.len()], chosen),
+        Input::Constant(&[views.len() / 16, 16], views),
+    ];
+    let record = |t: &mut Tape, v: &[Value]| {
+        let damaged = Damaged { pixels: v[0], mask: v[0], seen: v[1] };
+        Ok(vec![shown(t, &damaged, v[2], v[3])?])
+    };
+    Ok(run_case(gpu, Variant::Simple, &inputs, &[&[]], record)?.outputs.remove(0))
+}
+
+#[test]
+fn views_whose_crop_leaves_no_damage_do_not_show_it() {
+    let Some(gpu) = gpu(false) else { return };
+    // Damage in the left upper corner; 1/1000, 1/500 and 1/100 of the second, third and fourth image.
+    let size = [6, 20, 50];
+    let (mut mask, len) = (vec![0.0; 6000], 1000);
+    for (image, count) in [(0, 100), (1, 1), (2, 3), (3, 10), (4, 100), (5, 0)] {
+        mask[image * len..][..count].fill(1.0);
+    }
+    let seen = [1.0, 1.0, 1.0, 1.0, 0.0, 0.0];
+    let chosen = [1.0, 1.0, 1.0, 1.0, 1.0, 0.0];
+    let crops = [[0.0, 0.0, 1.0, 1.0], [0.0, 0.5, 1.0, 0.5], [0.0, 0.0, 0.5, 0.5]];
+    let views: Vec<f32> =
+        crops.iter().flat_map(|crop| (0..6).flat_map(|_| view(*crop, 1.0))).collect();
+    let got = shown_in(gpu, &mask, size, &seen, &chosen, &views).unwrap();
+    #[rustfmt::skip]
+    assert_eq!(got, [
+        1.0, 0.0, 1.0, 1.0, 0.0, 1.0, // all of it
+        0.0, 0.0, 0.0, 0.0, 0.0, 1.0, // the lower half
+        1.0, 1.0, 1.0, 1.0, 0.0, 1.0, // the left upper quarter, in which it is four times as large
+    ]);
+    // More views than two workgroups, as many as one has images.
+    let (mask, views) = (hard(150 * 16, 2), (0..300).flat_map(|_| view(crops[0], 0.0)));
+    let views: Vec<f32> = views.collect();
+    let (seen, chosen) = (hard(150, 3), hard(150, 4));
+    let got = shown_in(gpu, &mask, [150, 4, 4], &seen, &chosen, &views).unwrap();
+    for (i, got) in got.iter().enumerate() {
+        let image = i % 150;
+        let any = mask[image * 16..][..16].contains(&1.0);
+        let want = chosen[image] == 0.0 || any && seen[image] == 1.0;
+        assert_eq!(*got == 1.0, want, "view {i}");
+    }
+    let fails = |seen: &[f32], chosen: &[f32]| {
+        shown_in(gpu, &mask, [150, 4, 4], seen, chosen, &views).unwrap_err().to_string()
+    };
+    let text = "damage.shown: seen [149], chosen [150], expected [B] twice";
+    assert_eq!(fails(&seen[1..], &chosen), text);
+    assert!(fails(&seen, &chosen[1..]).contains("chosen [149]"));
 }
 
 #[test]

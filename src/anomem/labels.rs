@@ -12,9 +12,9 @@ use crate::tensor::{Element, VarId};
 use crate::{Error, Result};
 
 /// Positions of which a smaller share is damaged count as normal.
-const SOUND: f32 = 0.02;
+const SOUND: f32 = 0.005;
 /// Positions of which at least this share is damaged count as anomalous; those between do not count.
-const DAMAGED: f32 = 0.15;
+const DAMAGED: f32 = 0.05;
 
 /// The images of a step and what each stands for.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -102,12 +102,21 @@ impl Labels {
         })
     }
 
+    /// Writes what no step changes.
+    ///
+    /// # Errors
+    /// A fault of the GPU.
+    pub(super) fn settle(&self, gpu: &Gpu, model: &Model) -> Result<()> {
+        let n = model.store.variable(self.ones).len();
+        model.store.upload(gpu, self.ones, &vec![1_f32; n])?;
+        model.store.upload(gpu, self.every, &(0..n as u32).collect::<Vec<_>>())
+    }
+
     /// Writes the labels of the next step.
     ///
     /// # Errors
     /// A fault of the GPU.
     pub(super) fn upload(&self, gpu: &Gpu, model: &Model, batch: &Composition) -> Result<()> {
-        let n = batch.indices.len();
         let stays: Vec<bool> =
             batch.normal.iter().zip(&batch.made).map(|(n, m)| *n && !*m).collect();
         let flags = |list: &[bool]| -> Vec<f32> { list.iter().map(|b| f32::from(*b)).collect() };
@@ -118,9 +127,7 @@ impl Labels {
         store.upload(gpu, self.normal, &normal)?;
         store.upload(gpu, self.made, &made)?;
         store.upload(gpu, self.normal_views, &normal.repeat(self.views))?;
-        store.upload(gpu, self.known, &known.repeat(self.views))?;
-        store.upload(gpu, self.ones, &vec![1_f32; n])?;
-        store.upload(gpu, self.every, &(0..n as u32).collect::<Vec<_>>())
+        store.upload(gpu, self.known, &known.repeat(self.views))
     }
 
     /// Takes the labels onto a tape.
@@ -197,13 +204,16 @@ impl OnTape {
     }
 
     /// Weights of the images' hinge, f32 `[V * B]`: normal images together weigh as much as anomalies.
-    /// Damage that cannot be seen makes neither.
+    /// A view that shows no damage where there should be some is neither.
     ///
     /// # Errors
     /// Those of the operations.
     pub(super) fn weights(&self, tape: &mut Tape) -> Result<Value> {
-        let seen = self.placed.map_or(self.ones, |(damaged, _)| damaged.seen);
-        hinge::balance(tape, self.normal_views, seen)
+        let counts = match self.placed {
+            Some((damaged, draws)) => damage::shown(tape, &damaged, self.made, draws)?,
+            None => self.ones,
+        };
+        hinge::balance(tape, self.normal_views, counts)
     }
 
     /// For every position of a map of `grid`, whether it is normal and what it weighs, f32

@@ -56,6 +56,7 @@ pub(super) fn make(
     t.keep(images.pixels);
     let options = PlanOptions { label: "made anomalies".into(), ..Default::default() };
     let plan = Plan::compile(gpu, t, &model.store, &options)?;
+    labels.settle(gpu, model)?;
     let mut made = pixels.chosen(&all)?;
     for (k, place) in made.bytes.chunks_mut(batch * len).enumerate() {
         // The last batch is filled up from the first images.

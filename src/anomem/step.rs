@@ -188,6 +188,7 @@ impl Recorded {
         logged.iter().try_for_each(|v| plan.history(gpu, *v, HISTORY))?;
         let Self { phase, variables, outputs, .. } = self;
         variables.weights.upload(gpu, model, phase.contrast(&model.config))?;
+        variables.labels.iter().try_for_each(|labels| labels.settle(gpu, model))?;
         Ok(Steps { plan, phase, variables, outputs })
     }
 }

@@ -56,7 +56,7 @@ pub fn teaching(mut config: Config) -> Config {
 }
 
 /// Teaches the model `known` the last `set.anomalies` images of `set`, whose others are normal, and writes
-/// the taught model into the run folder. `config` is [`teaching`] of the model's.
+/// the taught model, which is returned too, into the run folder. `config` is [`teaching`] of the model's.
 ///
 /// # Errors
 /// A set without anomalies or without normal images, faults of the GPU, files that cannot be written.
@@ -67,7 +67,7 @@ pub fn teach(
     set: TrainingSet,
     folder: &RunFolder,
     observer: &mut dyn Observer,
-) -> Result<Taught> {
+) -> Result<(Model, Taught)> {
     if set.anomalies == 0 || set.pixels.n - set.anomalies < 2 {
         return Err(Error::Usage(format!(
             "{}: {} normal images and {} anomalies to teach; expected at least 2 and 1",
@@ -96,7 +96,7 @@ pub fn teach(
     let (anomalies, kept_back) = (split.anomalies.len(), kept.n);
     let mut new = train_heads(gpu, known, config, images, folder, observer)?;
     let after = knowledge(gpu, &mut new, [&normals, &kept, &made])?;
-    Ok(Taught { before, after, anomalies, kept_back, normals: normals.n })
+    Ok((new, Taught { before, after, anomalies, kept_back, normals: normals.n }))
 }
 
 /// The numbers of all images.

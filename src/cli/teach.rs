@@ -2,8 +2,8 @@
 
 use super::args::data_spec;
 use super::progress::Progress;
-use super::{ClassArgs, Common};
-use crate::anomem::{Checkpoint, Config, RunFolder, Taught, TrainingSet, teach, teaching};
+use super::{ClassArgs, Common, report};
+use crate::anomem::{Checkpoint, Config, Glimpse, RunFolder, Taught, TrainingSet, teach, teaching};
 use crate::data::{DataSpec, Dataset};
 use crate::report::write_atomic;
 use crate::{Error, Result};
@@ -78,7 +78,9 @@ impl Teach {
             let anomalies = Dataset::open(&DataSpec::plain(dir), &Default::default())?;
             progress.skipped(&set.add_anomalies(&anomalies.train, self.skip_bad)?);
         }
-        let taught = teach(&gpu, &known, config, set, &folder, &mut progress)?;
+        let glimpse = Glimpse::of(&set);
+        let (mut model, taught) = teach(&gpu, &known, config, set, &folder, &mut progress)?;
+        report::after_training(&gpu, &mut model, glimpse, &folder, &progress);
         super::print(&table(&taught))?;
         if let Some(path) = &self.json {
             let json = serde_json::to_string_pretty(&taught)

@@ -2,14 +2,15 @@
 //! their own, whose memory is O(R D + D^2).
 
 use super::matmul::transposed_matmul;
-use super::{LOOP_LIMIT, groups_for, reduce};
+use super::variance::{Runs, runs_of};
+use super::{groups_for, reduce};
 use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Shader, params, shader};
 use crate::{Error, Result};
 
 params! {
-    /// Params of `partial` and `backward_partial`.
-    pub struct Partial { rows: u32, cols: u32, run: u32, runs: u32, has_valid: u32 }
+    /// Params of `backward_partial`.
+    pub struct BackwardPartial { rows: u32, cols: u32, run: u32, runs: u32, has_valid: u32 }
 }
 params! {
     /// Params of `columns`.
@@ -28,10 +29,9 @@ params! {
     pub struct Penalty { dim: u32, lambda: f32 }
 }
 
-static PARTIAL: Shader = shader!("barlow", "partial", Partial);
 static COLUMNS: Shader = shader!("barlow", "columns", Columns);
 static STANDARDISE: Shader = shader!("barlow", "standardise", Elements);
-static BACKWARD_PARTIAL: Shader = shader!("barlow", "backward_partial", Partial);
+static BACKWARD_PARTIAL: Shader = shader!("barlow", "backward_partial", BackwardPartial);
 static BACKWARD_COLUMNS: Shader = shader!("barlow", "backward_columns", BackwardColumns);
 static BACKWARD: Shader = shader!("barlow", "backward", Elements);
 static PENALTY: Shader = shader!("barlow", "penalty", Penalty);
@@ -39,7 +39,6 @@ static PENALTY_BACKWARD: Shader = shader!("barlow", "penalty_backward", Penalty)
 
 /// The family's shaders.
 pub const SHADERS: &[&Shader] = &[
-    &PARTIAL,
     &COLUMNS,
     &STANDARDISE,
     &BACKWARD_PARTIAL,
@@ -48,13 +47,6 @@ pub const SHADERS: &[&Shader] = &[
     &PENALTY,
     &PENALTY_BACKWARD,
 ];
-
-/// Runs that the rows are cut into at most, unless each is full.
-const MAX_RUNS: usize = 64;
-/// Rows that a run should have at least.
-const MIN_RUN: usize = 32;
-/// Rows that a run may have at most: an invocation walks it twice.
-const MAX_RUN: usize = LOOP_LIMIT / 2;
 
 /// Added to the variance of a column, so that one that has collapsed correlates with nothing. Far below
 /// 1/2048, what a component of unit vectors may have.
@@ -104,18 +96,10 @@ pub fn standardise(tape: &mut Tape, x: Value, valid: Option<Value>) -> Result<Va
         }
     };
     let has_valid = u32::from(valid.is_some());
+    let Runs { run, runs, means, deviations, sizes } = runs_of(tape, x, valid, has_valid)?;
     // Not read without one.
     let valid = valid.unwrap_or(x);
-    let run = rows.div_ceil(MAX_RUNS).clamp(MIN_RUN, MAX_RUN);
-    let runs = rows.div_ceil(run);
     let [of_rows, of_cols, of_run, of_runs] = [rows, cols, run, runs].map(|v| v as u32);
-    let partial = Partial { rows: of_rows, cols: of_cols, run: of_run, runs: of_runs, has_valid };
-    let means = tape.temporary("barlow.means", &[runs, cols], Element::F32)?;
-    let deviations = tape.temporary("barlow.deviations", &[runs, cols], Element::F32)?;
-    let sizes = tape.temporary("barlow.sizes", &[runs], Element::U32)?;
-    let launch = Dispatch::new(Kernel::new(&PARTIAL), &partial, groups_for(runs * cols));
-    let launch = launch.read(x).read(valid);
-    tape.dispatch(launch.write(means).write(deviations).write(sizes));
 
     let mean = tape.temporary("barlow.mean", &[cols], Element::F32)?;
     let factor = tape.temporary("barlow.factor", &[cols], Element::F32)?;
@@ -134,6 +118,8 @@ pub fn standardise(tape: &mut Tape, x: Value, valid: Option<Value>) -> Result<Va
         let sums = tape.temporary("barlow.sums", &[runs, cols], Element::F32)?;
         let products = tape.temporary("barlow.products", &[runs, cols], Element::F32)?;
         let kernel = Kernel::new(&BACKWARD_PARTIAL);
+        let partial =
+            BackwardPartial { rows: of_rows, cols: of_cols, run: of_run, runs: of_runs, has_valid };
         let launch = Dispatch::new(kernel, &partial, groups_for(runs * cols));
         let launch = launch.read(grad_y).read(y).read(valid);
         tape.dispatch(launch.write(sums).write(products));

@@ -11,6 +11,7 @@
 //!                                                                                        +-> bytes [B, H, W, C]
 //! bytes before and after, mask -> seen_rows -> rows [B, H, 2] -> seen -> seen [B]
 //! mask, draws of views -> cover_rows -> cover -> shares [V*B, GH, GW]
+//! shares of one cell, seen, chosen -> shown -> shown [V*B]
 //! ```
 //! Nothing has a gradient. Bytes lie four to a `u32` word, the lowest first.
 
@@ -47,6 +48,10 @@ params! {
     pub struct SeenParams { batch: u32, height: u32 }
 }
 params! {
+    /// Params of `shown`.
+    pub struct ShownParams { views: u32, batch: u32 }
+}
+params! {
     /// Params of `cover_rows`.
     pub struct CoverRowsParams { len: u32, batch: u32, height: u32, width: u32, columns: u32 }
 }
@@ -63,12 +68,24 @@ static MASK: Shader = shader!("damage", "mask", PixelParams);
 static BLEND: Shader = shader!("damage", "blend", BlendParams);
 static SEEN_ROWS: Shader = shader!("damage", "seen_rows", PixelParams);
 static SEEN: Shader = shader!("damage", "seen", SeenParams);
+static SHOWN: Shader = shader!("damage", "shown", ShownParams);
 static COVER_ROWS: Shader = shader!("damage", "cover_rows", CoverRowsParams);
 static COVER: Shader = shader!("damage", "cover", CoverParams);
 
 /// The family's shaders.
-pub const SHADERS: &[&Shader] =
-    &[&DRAW, &LATTICE, &FIELD, &THRESHOLD, &MASK, &BLEND, &SEEN_ROWS, &SEEN, &COVER_ROWS, &COVER];
+pub const SHADERS: &[&Shader] = &[
+    &DRAW,
+    &LATTICE,
+    &FIELD,
+    &THRESHOLD,
+    &MASK,
+    &BLEND,
+    &SEEN_ROWS,
+    &SEEN,
+    &COVER_ROWS,
+    &COVER,
+    &SHOWN,
+];
 
 /// The constants that the family restates, with every value.
 pub const RESTATED: &[Restated] =
@@ -304,5 +321,27 @@ pub fn cover(tape: &mut Tape, mask: Value, views: Value, grid: [usize; 2]) -> Re
     let launch =
         Dispatch::new(Kernel::new(&COVER), &params, groups_for(count * grid_rows * columns));
     tape.dispatch(launch.read(rows).read(views).write(y));
+    Ok(y)
+}
+
+/// Whether each view shows what its label says, f32 `[V*B]`: 0 where an entry that was `chosen: [B]` has damage
+/// that is not seen, or of which the crop left less than 0.002 of the view's area; else 1.
+///
+/// `damaged`: of [`damage`]. `views`: as for [`cover`].
+///
+/// # Errors
+/// Other shapes.
+pub fn shown(tape: &mut Tape, damaged: &Damaged, chosen: Value, views: Value) -> Result<Value> {
+    let shares = cover(tape, damaged.mask, views, [1, 1])?;
+    let (of_seen, of_chosen) = (tape.shape(damaged.seen), tape.shape(chosen));
+    if of_seen != &tape.shape(damaged.mask)[..1] || of_chosen != of_seen {
+        let message = format!("seen {of_seen:?}, chosen {of_chosen:?}, expected [B] twice");
+        return Err(Error::shape("damage.shown", message));
+    }
+    let (count, batch) = (tape.len(shares), tape.len(chosen));
+    let y = tape.temporary("damage.shown", &[count], Element::F32)?;
+    let params = ShownParams { views: count as u32, batch: batch as u32 };
+    let launch = Dispatch::new(Kernel::new(&SHOWN), &params, groups_for(count));
+    tape.dispatch(launch.read(shares).read(damaged.seen).read(chosen).write(y));
     Ok(y)
 }

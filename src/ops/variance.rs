@@ -23,6 +23,38 @@ static COLUMNS: Shader = shader!("variance", "columns", Columns);
 static BACKWARD: Shader = shader!("variance", "backward", Backward);
 static BACKWARD_VEC4: Shader = shader!("variance", "backward_vec4", Backward);
 
+/// Moments of the runs of rows that each column was cut into, and how it was cut.
+pub(super) struct Runs {
+    /// Rows of a run; the last may have fewer.
+    pub run: usize,
+    pub runs: usize,
+    /// `[runs, D]`: of the rows that count.
+    pub means: Value,
+    /// `[runs, D]`: sums of squared deviations from those means.
+    pub deviations: Value,
+    /// u32 `[runs]`: how many rows count.
+    pub sizes: Value,
+}
+
+/// Stage 1 of moments of the columns of `z` `[R, D]` over the rows that count, row r by entry r / `per` of `valid`.
+pub(super) fn runs_of(tape: &mut Tape, z: Value, valid: Option<Value>, per: u32) -> Result<Runs> {
+    let &[rows, cols] = tape.shape(z) else {
+        return Err(Error::Internal(format!("runs of {:?}", tape.shape(z))));
+    };
+    let run = rows.div_ceil(MAX_RUNS).clamp(MIN_RUN, MAX_RUN);
+    let runs = rows.div_ceil(run);
+    let params =
+        Partial { rows: rows as u32, cols: cols as u32, run: run as u32, runs: runs as u32, per };
+    let means = tape.temporary("variance.means", &[runs, cols], Element::F32)?;
+    let deviations = tape.temporary("variance.deviations", &[runs, cols], Element::F32)?;
+    let sizes = tape.temporary("variance.sizes", &[runs], Element::U32)?;
+    let launch = Dispatch::new(Kernel::new(&PARTIAL), &params, groups_for(runs * cols));
+    // Not read without one.
+    let launch = launch.read(z).read(valid.unwrap_or(z));
+    tape.dispatch(launch.write(means).write(deviations).write(sizes));
+    Ok(Runs { run, runs, means, deviations, sizes })
+}
+
 /// The family's shaders.
 pub const SHADERS: &[&Shader] = &[&PARTIAL, &COLUMNS, &BACKWARD, &BACKWARD_VEC4];
 
@@ -74,18 +106,9 @@ pub fn variance_loss(
             return Err(Error::shape("variance", message));
         }
     } as u32;
+    let Runs { runs, means, deviations, sizes, .. } = runs_of(tape, z, valid, per)?;
     // Not read without one.
     let valid = valid.unwrap_or(z);
-    let run = rows.div_ceil(MAX_RUNS).clamp(MIN_RUN, MAX_RUN);
-    let runs = rows.div_ceil(run);
-    let params =
-        Partial { rows: rows as u32, cols: cols as u32, run: run as u32, runs: runs as u32, per };
-    let means = tape.temporary("variance.means", &[runs, cols], Element::F32)?;
-    let deviations = tape.temporary("variance.deviations", &[runs, cols], Element::F32)?;
-    let sizes = tape.temporary("variance.sizes", &[runs], Element::U32)?;
-    let launch = Dispatch::new(Kernel::new(&PARTIAL), &params, groups_for(runs * cols));
-    let launch = launch.read(z).read(valid);
-    tape.dispatch(launch.write(means).write(deviations).write(sizes));
 
     let mean = tape.temporary("variance.mean", &[cols], Element::F32)?;
     let variance = tape.temporary("variance.variance", &[cols], Element::F32)?;
