@@ -9,7 +9,9 @@
     reason = "an example reports by printing"
 )]
 
-use anomem::anomem::{Config, EpochRecord, Observer, RunFolder, Scorer, TrainingSet, test, train};
+use anomem::anomem::{
+    Config, EpochRecord, Observer, RunFolder, Scorer, TrainOptions, TrainingSet, test, train,
+};
 use anomem::data::synth::{SynthOptions, generate};
 use anomem::data::{DataSpec, Dataset, DatasetOptions};
 use anomem::gpu::{Gpu, OpenOptions};
@@ -44,7 +46,7 @@ pub fn main() -> anomem::Result<()> {
     }
     let (set, _) = TrainingSet::load(&config, &dataset, false, &|_, _| {})?;
     let run = RunFolder(folder.join("run"));
-    let mut model = train(&gpu, &config, set, &run, false, None, &mut Lines)?;
+    let mut model = train(&gpu, &config, set, &run, TrainOptions::default(), None, &mut Lines)?;
 
     let scorer = Scorer::new(&gpu, &mut model, "scoring")?;
     let (metrics, judged) = test(&gpu, &model, &scorer, &dataset.test, false, &mut Lines)?;

@@ -28,7 +28,10 @@ fn every_family_has_its_four_corners() {
     assert_eq!(shaders, except(names("src/ops", rust), &["mod"]));
     assert_eq!(
         shaders,
-        except(names("kernels-tests", rust), &["main", "contracts", "faults", "plan", "stage1"])
+        except(
+            names("kernels-tests", rust),
+            &["main", "contracts", "faults", "plan", "pretrained", "stage1"]
+        )
     );
     assert_eq!(shaders, except(names("kernels-tests/reference", rust), &["mod"]));
 }

@@ -34,6 +34,7 @@ mod nt_xent;
 mod optimizer;
 mod plan;
 mod pool;
+mod pretrained;
 mod reduce;
 mod reference;
 mod resize;

@@ -59,7 +59,7 @@ fn channels_last(values: &[f32], channels: usize, inner: usize) -> Vec<f32> {
 }
 
 /// OIHW to HWIO.
-fn taps_first(values: &[f32], shape: &[usize]) -> Vec<f32> {
+pub(crate) fn taps_first(values: &[f32], shape: &[usize]) -> Vec<f32> {
     let (taps, input, output) = (shape[0] * shape[1], shape[2], shape[3]);
     let mut out = Vec::with_capacity(values.len());
     for tap in 0..taps {

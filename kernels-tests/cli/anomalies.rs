@@ -8,11 +8,16 @@ use safetensors::SafeTensors;
 use crate::text;
 use crate::training::{SMALL, bytes, has_adapter, log, refused, run, surfaces, train};
 
-/// The tensors of a run's model.
-fn tensors(run: &Path) -> BTreeMap<String, Vec<u8>> {
-    let bytes = std::fs::read(run.join("model.safetensors")).unwrap();
+/// The bytes of each tensor of a safetensors file.
+pub(crate) fn tensors_of(file: &Path) -> BTreeMap<String, Vec<u8>> {
+    let bytes = std::fs::read(file).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     tensors.tensors().into_iter().map(|(name, view)| (name, view.data().to_vec())).collect()
+}
+
+/// The tensors of a run's model.
+pub(crate) fn tensors(run: &Path) -> BTreeMap<String, Vec<u8>> {
+    tensors_of(&run.join("model.safetensors"))
 }
 
 /// Heads that learn from made anomalies together with the encoder.

@@ -6,9 +6,14 @@
 #[allow(dead_code, reason = "its main reads the arguments of this process")]
 mod images_and_heat_maps;
 
+#[path = "../harness/torchvision.rs"]
+#[allow(unreachable_pub, reason = "shared with the kernels' tests")]
+mod torchvision;
+
 mod anomalies;
 mod examples;
 mod false_alarms;
+mod init;
 mod reproduce;
 mod tiles;
 mod training;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 mod close;
 mod device;
+pub mod torchvision;
 
 pub use close::close;
 pub use device::{Input, Outcome, gpu, is_listed, run, run_case, variants};

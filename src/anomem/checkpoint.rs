@@ -8,6 +8,7 @@
 
 use super::config::Config;
 use super::model::{Calibration, Model};
+use super::pretrained::Origin;
 use crate::data::ChannelStats;
 use crate::gpu::Gpu;
 use crate::nn::Kind;
@@ -66,6 +67,9 @@ pub struct TrainingProgress {
     pub data: String,
     /// The set as it was named.
     pub data_spec: String,
+    /// Where the encoder's first weights came from, unless from the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 /// Which tensors to write.
@@ -80,13 +84,31 @@ pub enum Content {
 }
 
 /// A tensor of a checkpoint.
-struct Entry {
-    name: String,
-    kind: Kind,
-    variable: VarId,
+pub(super) struct Entry {
+    pub name: String,
+    pub kind: Kind,
+    pub variable: VarId,
 }
 
-fn entries(model: &Model, content: Content) -> Vec<Entry> {
+impl Entry {
+    /// The shape in files of what is `shape` on the GPU.
+    pub(super) fn file_shape(&self, shape: &[usize]) -> Vec<usize> {
+        match self.kind {
+            Kind::Plain => shape.to_vec(),
+            Kind::Convolution => vec![shape[3], shape[2], shape[0], shape[1]],
+        }
+    }
+
+    /// The values of a file as they lie on the GPU, in the shape `shape`.
+    pub(super) fn as_on_gpu(&self, values: Vec<f32>, shape: &[usize]) -> Vec<f32> {
+        match self.kind {
+            Kind::Plain => values,
+            Kind::Convolution => from_file_order(&values, shape),
+        }
+    }
+}
+
+pub(super) fn entries(model: &Model, content: Content) -> Vec<Entry> {
     let entry = |name: &str, kind, variable| Entry { name: name.to_string(), kind, variable };
     let mut list = Vec::new();
     for p in &model.module.parameters {
@@ -132,13 +154,11 @@ pub(super) fn save(
     for e in entries(model, content) {
         let values: Vec<f32> = model.store.download(gpu, e.variable)?;
         let shape = &model.store.variable(e.variable).shape;
-        let (shape, values) = match e.kind {
-            Kind::Plain => (shape.clone(), values),
-            Kind::Convolution => {
-                (vec![shape[3], shape[2], shape[0], shape[1]], to_file_order(&values, shape))
-            }
+        let values = match e.kind {
+            Kind::Plain => values,
+            Kind::Convolution => to_file_order(&values, shape),
         };
-        tensors.push((e.name, shape, values));
+        tensors.push((e.name.clone(), e.file_shape(shape), values));
     }
     let internal = |e: &dyn std::fmt::Display| Error::Internal(format!("checkpoint: {e}"));
     let views: Vec<(&str, TensorView<'_>)> = tensors
@@ -247,10 +267,7 @@ impl Checkpoint {
         let tensors = SafeTensors::deserialize(&self.bytes).map_err(|e| wrong(e.to_string()))?;
         for e in entries(model, content) {
             let shape = &model.store.variable(e.variable).shape;
-            let expected = match e.kind {
-                Kind::Plain => shape.clone(),
-                Kind::Convolution => vec![shape[3], shape[2], shape[0], shape[1]],
-            };
+            let expected = e.file_shape(shape);
             let view = match tensors.tensor(&e.name) {
                 Ok(view) => view,
                 Err(_) if content == Content::Known && e.name.starts_with("heads") => continue,
@@ -264,11 +281,7 @@ impl Checkpoint {
                 )));
             }
             let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
-            let values = match e.kind {
-                Kind::Plain => values,
-                Kind::Convolution => from_file_order(&values, shape),
-            };
-            model.store.upload(gpu, e.variable, &values)?;
+            model.store.upload(gpu, e.variable, &e.as_on_gpu(values, shape))?;
         }
         Ok(())
     }

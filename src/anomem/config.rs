@@ -161,6 +161,9 @@ pub struct LossConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
+    /// What training does to the backbone.
+    #[serde(default = "tuned")]
+    pub backbone: BackboneTraining,
     /// Passes over the training images; 0 leaves the network untrained.
     pub epochs: usize,
     /// Steps that a training takes at least: small sets are passed over more often.
@@ -284,6 +287,11 @@ impl Default for Stage2Config {
 }
 
 /// For models written before the key existed.
+fn tuned() -> BackboneTraining {
+    BackboneTraining::Tuned
+}
+
+/// For models written before the key existed.
 fn learned() -> MemoryKind {
     MemoryKind::Learned
 }
@@ -360,6 +368,16 @@ words! {
         S2,
         /// 7x7 convolution, stride 2, then max-pool, stride 2.
         Imagenet,
+    }
+}
+words! {
+    /// What training does to the backbone.
+    BackboneTraining {
+        /// Its weights learn, its running statistics follow the images.
+        Tuned,
+        /// Weights and running statistics stay as they start: only memories and heads learn. With
+        /// [`MemoryKind::Kmeans`] nothing is left of stage 1.
+        Frozen,
     }
 }
 words! {
@@ -617,6 +635,12 @@ impl Config {
             "memory.kind",
             "\"kmeans\"",
             "\"learned\" with stage2.training = \"joint\", which needs a memory during training; \"frozen\" does not",
+        );
+        check.that(
+            !(self.train.backbone == BackboneTraining::Frozen && self.loss.head == Head::Mlp),
+            "loss.head",
+            "\"mlp\"",
+            "\"none\" with train.backbone = \"frozen\": the projection is a part of what is frozen, and random",
         );
         let placed = !joint
             || self.stage2.head == HeadKind::Image
@@ -1157,6 +1181,11 @@ mod tests {
         config.set("memory.revive=true").unwrap();
         assert!(config.validate().unwrap_err().to_string().contains("memory.revive = true"));
         config = tiny();
+        config.set("train.backbone=frozen").unwrap();
+        config.validate().unwrap();
+        config.set("loss.head=mlp").unwrap();
+        assert!(config.validate().unwrap_err().to_string().contains("train.backbone = \"frozen\""));
+        config = tiny();
         config.set("image.overlap=40").unwrap();
         config.validate().unwrap();
         config.set("image.tile=64").unwrap();
@@ -1169,8 +1198,8 @@ mod tests {
     #[test]
     fn models_from_before_the_keys_existed_are_read() {
         let text = tiny().to_toml().unwrap();
-        let new = ["tile", "overlap", "smooth"];
-        let is_new = |line: &str| line.split_once(" = ").is_some_and(|(key, _)| new.contains(&key));
+        let new = ["tile = 0", "overlap = \"auto\"", "smooth = 0.0", "backbone = \"tuned\""];
+        let is_new = |line: &str| new.contains(&line);
         let old: Vec<&str> = text.lines().filter(|line| !is_new(line)).collect();
         assert_eq!(old.len(), text.lines().count() - new.len());
         assert_eq!(Config::from_toml(&old.join("\n")).unwrap(), tiny());

@@ -17,6 +17,7 @@ mod labels;
 mod made;
 mod model;
 pub mod objective;
+mod pretrained;
 mod revival;
 mod scorer;
 mod set;
@@ -27,18 +28,19 @@ mod trainer;
 
 pub use checkpoint::{Checkpoint, Content, Facts, TrainingProgress};
 pub use config::{
-    AnomalyConfig, AugmentConfig, Backbone, Config, DamageKind, Head, HeadInput, HeadKind,
-    ImageConfig, ImageSize, LossConfig, LossKind, MemoryConfig, MemoryInit, MemoryKind, Negatives,
-    NetworkConfig, Normalise, Positions, Pseudo, Reduce, Schedule, ScoreConfig, Stage2Config,
-    Stage2Training, Standardise, Stem, TrainConfig,
+    AnomalyConfig, AugmentConfig, Backbone, BackboneTraining, Config, DamageKind, Head, HeadInput,
+    HeadKind, ImageConfig, ImageSize, LossConfig, LossKind, MemoryConfig, MemoryInit, MemoryKind,
+    Negatives, NetworkConfig, Normalise, Positions, Pseudo, Reduce, Schedule, ScoreConfig,
+    Stage2Config, Stage2Training, Standardise, Stem, TrainConfig,
 };
 pub use evaluate::{Judged, NearestPixels, score_samples, test};
 pub use glimpse::Glimpse;
 pub use heads::Heads;
 pub use journal::{ContrastRecord, EpochRecord, Journal, MemoryRecord, ScaleRecord};
 pub use model::{Calibration, Model, Recollection, Scale};
+pub use pretrained::{Origin, Pretrained};
 pub use scorer::{Score, Scorer};
 pub use set::TrainingSet;
 pub use step::Phase;
 pub use teach::{Knowledge, Taught, teach, teaching};
-pub use trainer::{Observer, RunFolder, load_model, train};
+pub use trainer::{Observer, RunFolder, TrainOptions, load_model, train};

@@ -1,6 +1,6 @@
 //! Before the first step: running statistics, prototypes and inverse temperatures from the data.
 
-use super::config::{MemoryInit, MemoryKind};
+use super::config::{BackboneTraining, MemoryInit, MemoryKind};
 use super::feed::Feed;
 use super::model::Model;
 use super::set::permutation;
@@ -48,8 +48,9 @@ impl Start {
         Ok(Self { counters, none })
     }
 
-    /// Settles the running statistics on augmented batches, then draws prototypes that are to be learned
-    /// from their features and sets beta where the configuration leaves it to the data.
+    /// Settles the running statistics on augmented batches, unless the encoder is frozen; then draws
+    /// prototypes that are to be learned from their features and sets beta where the configuration leaves it
+    /// to the data.
     ///
     /// # Errors
     /// Faults of the GPU, or features that are not finite.
@@ -69,17 +70,20 @@ impl Start {
             let options = augmentation(&model.config);
             let draws = augment::draw(t, &options, counters, source.ids, 2)?;
             let x = augment::views(t, &source.images, source.slots, draws, &options)?;
-            let maps = model.maps(t, x, Mode::Train)?;
+            let frozen = model.config.train.backbone == BackboneTraining::Frozen;
+            let maps = model.maps(t, x, if frozen { Mode::Evaluate } else { Mode::Train })?;
             let mut vectors: Vec<Value> = Vec::new();
             for (scale, map) in model.scales.iter().zip(maps) {
                 let rows = t.len(map) / scale.dim;
                 let flat = t.reshape(map, &[rows, scale.dim])?;
                 vectors.push(model.space(t, flat)?);
             }
-            let none = t.variable(&model.store, self.none);
-            let trained = Group::Encoder..=Group::Memory;
-            let store = &model.store;
-            model.module.update_statistics(t, store, STATISTICS_MOMENTUM, none, &trained)?;
+            if !frozen {
+                let none = t.variable(&model.store, self.none);
+                let trained = Group::Encoder..=Group::Memory;
+                let store = &model.store;
+                model.module.update_statistics(t, store, STATISTICS_MOMENTUM, none, &trained)?;
+            }
             vectors.iter().for_each(|v| t.keep(*v));
             let options = PlanOptions { label: "start".into(), ..Default::default() };
             (Plan::compile(gpu, t, &model.store, &options)?, vectors)

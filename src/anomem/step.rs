@@ -1,6 +1,6 @@
 //! The plan of a training step: what is written before it, run, and read back after it.
 
-use super::config::{Config, HeadKind, Stage2Training};
+use super::config::{BackboneTraining, Config, HeadKind, MemoryKind, Stage2Training};
 use super::feed::Feed;
 use super::labels::{Composition, Labels};
 use super::model::Model;
@@ -22,10 +22,10 @@ pub(super) const HISTORY: usize = 64;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Encoder and memories by contrast.
+    /// Encoder, unless it is frozen, and memories by contrast.
     #[default]
     Stage1,
-    /// Encoder, memories and heads by contrast and hinge.
+    /// Encoder, unless it is frozen, memories and heads by contrast and hinge.
     Joint,
     /// Heads by the hinge.
     Stage2,
@@ -34,17 +34,26 @@ pub enum Phase {
 impl Phase {
     /// The phases of a training, in order.
     pub(super) fn of(config: &Config) -> &'static [Self] {
+        // Neither the encoder nor a memory that comes about afterwards learns by contrast.
+        let idle = config.train.backbone == BackboneTraining::Frozen
+            && config.memory.kind == MemoryKind::Kmeans;
         match (config.stage2.head, config.stage2.training) {
+            (HeadKind::None, _) if idle => &[],
             (HeadKind::None, _) => &[Self::Stage1],
             (_, Stage2Training::Joint) => &[Self::Joint],
+            (_, Stage2Training::Frozen) if idle => &[Self::Stage2],
             (_, Stage2Training::Frozen) => &[Self::Stage1, Self::Stage2],
         }
     }
 
-    fn trained(self) -> Trained {
+    fn trained(self, config: &Config) -> Trained {
+        let first = match config.train.backbone {
+            BackboneTraining::Tuned => Group::Encoder,
+            BackboneTraining::Frozen => Group::Memory,
+        };
         match self {
-            Self::Stage1 => Group::Encoder..=Group::Memory,
-            Self::Joint => Group::Encoder..=Group::Heads,
+            Self::Stage1 => first..=Group::Memory,
+            Self::Joint => first..=Group::Heads,
             Self::Stage2 => Group::Heads..=Group::Heads,
         }
     }
@@ -212,7 +221,7 @@ fn record(
     phase: Phase,
     variables: &Variables,
 ) -> Result<Outputs> {
-    let (store, trained) = (&model.store, phase.trained());
+    let (store, trained) = (&model.store, phase.trained(&model.config));
     model.module.freeze(t, &trained);
     let views = phase.views(&model.config);
     let source = feed.record(t, model)?;
@@ -225,7 +234,7 @@ fn record(
     let options = augmentation(&model.config);
     let draws = augment::draw(t, &options, counters, source.ids, views)?;
     let x = augment::views(t, &images, slots, draws, &options)?;
-    let mode = if phase == Phase::Stage2 { Mode::Evaluate } else { Mode::Train };
+    let mode = if trained.contains(&Group::Encoder) { Mode::Train } else { Mode::Evaluate };
     let maps = model.maps(t, x, mode)?;
     let mut terms = if views == 2 {
         let pairs = objective::draw_pairs(model, t, &maps, counters, draws)?;

@@ -1,7 +1,7 @@
 //! The training loop, phase by phase, and its state on disk.
 
 use super::checkpoint::{self, Checkpoint, Content, TrainingProgress};
-use super::config::{Config, HeadKind, MemoryKind, Pseudo};
+use super::config::{BackboneTraining, Config, HeadKind, MemoryKind, Pseudo};
 use super::feed::Feed;
 use super::journal::{
     ContrastRecord, EpochRecord, Journal, MemoryRecord, ScaleRecord, position_plateau,
@@ -10,6 +10,7 @@ use super::kmeans;
 use super::labels::Composition;
 use super::made::{auroc, make};
 use super::model::Model;
+use super::pretrained::Pretrained;
 use super::scorer::{Measured, Scorer};
 use super::set::{Divided, HeldOut, Recipe, Split, TrainingSet};
 use super::start::Start;
@@ -93,41 +94,60 @@ impl RunFolder {
     }
 }
 
-/// Trains a model on `set` into the run folder; with `resume`, goes on from the state found there.
+/// Where a training starts; by default from random weights, whatever the run folder holds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TrainOptions<'a> {
+    /// Go on from the state in the run folder, where there is one.
+    pub resume: bool,
+    /// Weights that the encoder starts from, see [`Pretrained`]; a run that goes on has them in its state
+    /// and does not read the file again. The path is no setting of the configuration: the checkpoints
+    /// hold what was loaded, as an [`Origin`](super::Origin).
+    pub init: Option<&'a Path>,
+}
+
+/// Trains a model on `set` into the run folder.
 ///
-/// The checkpoints depend on configuration, images and adapter alone: a run that was killed and
-/// resumed ends with the same bytes.
+/// The checkpoints depend on configuration, images, the weights that it starts from and adapter alone: a
+/// run that was killed and resumed ends with the same bytes.
 ///
 /// # Errors
-/// Settings that do not fit the images or the adapter, faults of the GPU, files that cannot be
-/// written, a state of another configuration or of other images.
+/// Settings that do not fit the images or the adapter, weights that do not fit the settings, faults of the
+/// GPU, files that cannot be written, a state of another configuration, of other images or weights.
 pub fn train(
     gpu: &Gpu,
     config: &Config,
     set: TrainingSet,
     folder: &RunFolder,
-    resume: bool,
+    options: TrainOptions<'_>,
     profile: Option<&mut Profile>,
     observer: &mut dyn Observer,
 ) -> Result<Model> {
     std::fs::create_dir_all(&folder.0).map_err(|e| Error::file(&folder.0, e))?;
-    let state = if resume && folder.training().exists() {
+    let state = if options.resume && folder.training().exists() {
         Some(Checkpoint::read(&folder.training())?)
     } else {
         None
     };
-    let mut run = Run::new(gpu, config, set, state.as_ref())?;
+    let mut run = Run::new(gpu, config, set, state.as_ref(), options.init)?;
     run.announce(observer);
     crate::report::write_atomic(folder.config(), run.model.config.to_toml()?.as_bytes())?;
     let journal = Journal::open(&folder.log(), run.progress.epoch)?;
-    if state.is_none() {
+    match &run.progress.origin {
+        Some(origin) if state.is_none() => observer.note(&format!("init: {origin}")),
+        None if run.model.config.train.backbone == BackboneTraining::Frozen => observer.warn(
+            "train.backbone = \"frozen\" without --init: the encoder keeps its random weights",
+        ),
+        _ => {}
+    }
+    if state.is_none()
+        && let Some(start) = &run.start
+    {
         observer.note(match run.model.config.memory.kind {
             MemoryKind::Learned => {
                 "settling running statistics, prototypes and inverse temperatures"
             }
             MemoryKind::Kmeans => "settling running statistics",
         });
-        let start = run.start.as_ref().ok_or_else(|| Error::Internal("no start".into()))?;
         start.run(gpu, &mut run.model, &run.feed, &run.split.normals, run.batch)?;
     }
     run.epochs(gpu, folder, &journal, profile, observer)?;
@@ -223,6 +243,7 @@ impl Run {
         config: &Config,
         set: TrainingSet,
         state: Option<&Checkpoint>,
+        init: Option<&Path>,
     ) -> Result<Self> {
         let normals = set.pixels.n - set.anomalies;
         if normals < 2 {
@@ -239,8 +260,13 @@ impl Run {
             config.stage2.head = HeadKind::None;
         }
         let phases = Phase::of(&config);
-        let model = Model::declare(config, images.set.stats.clone())?;
+        let mut model = Model::declare(config, images.set.stats.clone())?;
+        let origin = match (init, state) {
+            (Some(path), None) => Some(Pretrained::read(path)?.give_to(&mut model)?),
+            _ => None,
+        };
         let progress = TrainingProgress {
+            origin,
             adapter: format!("{} ({})", gpu.report().name, gpu.report().driver),
             data: std::mem::take(&mut images.set.fingerprint),
             data_spec: std::mem::take(&mut images.set.spec),
@@ -262,9 +288,18 @@ impl Run {
                     run.progress.data_spec
                 )));
             }
+            let origin = state.facts.progress.origin.clone();
+            if let Some(path) = init.filter(|p| !origin.as_ref().is_some_and(|o| o.is_of(p))) {
+                let started = origin.map_or("the seed".into(), |origin| origin.file);
+                return Err(Error::Usage(format!(
+                    "--resume: the run started from {started}, not from {}; \
+                     give the same --init or none, or another --out",
+                    path.display()
+                )));
+            }
             state.restore(gpu, &run.model, Content::Training)?;
             let TrainingProgress { epoch, step, stage2, .. } = state.facts.progress;
-            run.progress = TrainingProgress { epoch, step, stage2, ..run.progress };
+            run.progress = TrainingProgress { epoch, step, stage2, origin, ..run.progress };
         }
         Ok(run)
     }

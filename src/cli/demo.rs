@@ -3,8 +3,8 @@
 use super::progress::Progress;
 use super::{Common, report};
 use crate::anomem::{
-    Config, Glimpse, Model, NearestPixels, Observer, RunFolder, Score, Scorer, TrainingSet,
-    score_samples, test, train,
+    Config, Glimpse, Model, NearestPixels, Observer, RunFolder, Score, Scorer, TrainOptions,
+    TrainingSet, score_samples, test, train,
 };
 use crate::data::synth::{SynthOptions, generate};
 use crate::data::{DEFAULT_MAX_PIXELS, DataSpec, Dataset, Raster, Sample};
@@ -93,7 +93,7 @@ impl Demo {
         }
         let (set, _) = TrainingSet::load(&config, dataset, false, &|_, _| {})?;
         let glimpse = Glimpse::of(&set);
-        let mut model = train(gpu, &config, set, &folder, false, None, progress)?;
+        let mut model = train(gpu, &config, set, &folder, TrainOptions::default(), None, progress)?;
         report::after_training(gpu, &mut model, glimpse, &folder, progress);
         let scorer = Scorer::new(gpu, &mut model, "scoring")?;
         let (metrics, judged) = test(gpu, &model, &scorer, &dataset.test, false, progress)?;

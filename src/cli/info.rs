@@ -70,6 +70,9 @@ impl Info {
                 p.epoch, config.train.epochs, p.step, config.seed
             ),
         );
+        if let Some(origin) = &p.origin {
+            line("init", format!("{origin} (BLAKE3 {:.12})", origin.blake3));
+        }
         line("data", format!("{} (fingerprint {:.12})", p.data_spec, p.data));
         line("adapter", p.adapter.clone());
         for (stage, c) in config.memory.scales.iter().zip(&facts.calibration) {

@@ -254,6 +254,9 @@ fn summary(
     fact("Training", format!("epoch {done} of {epochs}, {steps} steps, {}", duration(seconds)));
     fact("Seed", config.seed.to_string());
     if let Some(facts) = facts {
+        if let Some(origin) = &facts.progress.origin {
+            fact("First weights", format!("{origin} (BLAKE3 {:.12})", origin.blake3));
+        }
         fact("Adapter", facts.progress.adapter.clone());
         fact("Fingerprint of the images", format!("{:.16}", facts.progress.data));
         fact("Trained by", format!("anomem {}", facts.program));

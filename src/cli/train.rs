@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use super::{Common, ConfigArgs, DataArgs, report};
-use crate::anomem::{Glimpse, RunFolder, TrainingSet, train};
+use crate::anomem::{Glimpse, Pretrained, RunFolder, TrainOptions, TrainingSet, train};
 use crate::data::{DataSpec, Dataset};
 use crate::gpu::Profile;
 use crate::report::EventLog;
@@ -37,6 +37,10 @@ pub(super) struct Train {
     /// Smooth heat maps by a Gaussian of this deviation, pixels of the map; 0 = not.
     #[arg(long, value_name = "SIGMA")]
     smooth: Option<f64>,
+    /// Start the encoder from the weights of torchvision's or timm's ResNet in this safetensors file, with
+    /// network.stem=imagenet and network.width=1; see also train.backbone.
+    #[arg(long, value_name = "FILE")]
+    init: Option<PathBuf>,
     /// Every random number follows from it.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -82,6 +86,10 @@ impl Train {
                 self.out.display()
             )));
         }
+        if let Some(path) = self.init.as_deref().filter(|_| !folder.training().exists()) {
+            // A wrong file is told before images are decoded.
+            Pretrained::read(path)?;
+        }
         let dataset = self.data.open()?;
         let gpu = self.common.open()?;
         let mut progress = Progress::new(self.common.quiet.ui());
@@ -110,7 +118,8 @@ impl Train {
         let mut profile = self.common.profile.is_some().then(Profile::new);
         let glimpse = Glimpse::of(&set);
         let profile_of = profile.as_mut();
-        let mut model = train(&gpu, &config, set, &folder, self.resume, profile_of, &mut progress)?;
+        let options = TrainOptions { resume: self.resume, init: self.init.as_deref() };
+        let mut model = train(&gpu, &config, set, &folder, options, profile_of, &mut progress)?;
         report::after_training(&gpu, &mut model, glimpse, &folder, &progress);
         if let (Some(profile), Some(path)) = (&profile, &self.common.profile) {
             progress.profile(profile, path)?;

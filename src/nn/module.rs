@@ -282,6 +282,20 @@ impl Module {
         self.initial.iter().try_for_each(|(var, values)| store.upload(gpu, *var, values))
     }
 
+    /// Lets the parameter or running statistic `var` start from `values`, in its layout on the GPU.
+    ///
+    /// # Errors
+    /// A variable that is not the module's, or values of another length.
+    pub fn start_from(&mut self, var: VarId, values: Vec<f32>) -> Result<()> {
+        let place =
+            self.initial.iter_mut().find(|(known, old)| *known == var && old.len() == values.len());
+        let (_, place) = place.ok_or_else(|| {
+            Error::Internal(format!("no variable of {} values to start from them", values.len()))
+        })?;
+        *place = values;
+        Ok(())
+    }
+
     /// Lets every gradient of the groups `trained` live in its place of the flat slab. A group of which the
     /// loss reaches no parameter keeps gradients of 0, and so its values.
     ///

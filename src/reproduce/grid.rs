@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::plan::{Cell, Plan};
 use super::table::Table;
-use crate::anomem::{Observer, RunFolder, Scorer, TrainingSet, test, train};
+use crate::anomem::{Observer, RunFolder, Scorer, TrainOptions, TrainingSet, test, train};
 use crate::gpu::Gpu;
 use crate::report::{Metrics, write_atomic};
 use crate::{Error, Result};
@@ -195,7 +195,8 @@ impl Grid {
         skipped.iter().for_each(|error| observer.warn(&format!("left out: {error}")));
         let (all, taught) = (set.pixels.n, set.anomalies);
         let data = set.fingerprint.clone();
-        let mut model = train(gpu, &config, set, folder, true, None, observer)?;
+        let options = TrainOptions { resume: true, ..TrainOptions::default() };
+        let mut model = train(gpu, &config, set, folder, options, None, observer)?;
         let scorer = Scorer::new(gpu, &mut model, "testing")?;
         let (metrics, judged) = test(gpu, &model, &scorer, &dataset.test, skip_bad, observer)?;
         Ok(CellResult {
