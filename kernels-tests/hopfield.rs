@@ -1,7 +1,11 @@
 use crate::harness::{Input, Outcome, close, fill, gpu, run_case, variants, wide};
+use crate::reference::Out;
 use crate::reference::hopfield::{self as reference, Setting};
+use anomem::autograd::{Element, Tape};
 use anomem::gpu::{AdapterClass, Gpu, Variant};
-use anomem::ops::hopfield::{HopfieldOptions, hopfield};
+use anomem::ops::affine::affine;
+use anomem::ops::hopfield::{Gradient, HopfieldOptions, hopfield};
+use anomem::tensor::Store;
 use proptest::prelude::*;
 
 struct Case {
@@ -12,11 +16,13 @@ struct Case {
     beta: f32,
     tolerance: f32,
     renormalise: bool,
+    gradient: Gradient,
 }
 
 impl Case {
     fn new([rows, slots, features]: [usize; 3], steps: usize, beta: f32) -> Self {
-        Self { rows, slots, features, steps, beta, tolerance: 0.0, renormalise: false }
+        let gradient = Gradient::Unrolled;
+        Self { rows, slots, features, steps, beta, tolerance: 0.0, renormalise: false, gradient }
     }
 
     fn setting(&self) -> Setting {
@@ -24,11 +30,17 @@ impl Case {
         Setting { beta, steps: self.steps, tolerance, renormalise: self.renormalise }
     }
 
+    fn options(&self) -> HopfieldOptions {
+        let Self { steps, tolerance, renormalise, gradient, .. } = *self;
+        HopfieldOptions { steps, tolerance, renormalise, gradient }
+    }
+
     fn name(&self) -> String {
-        let Self { rows, slots, features, steps, beta, tolerance, renormalise } = self;
+        let Self { rows, slots, features, steps, beta, tolerance, renormalise, gradient } = self;
         let kind = if *renormalise { " unit" } else { "" };
         format!(
-            "[{rows},{features}] [{slots},{features}] {steps} steps beta {beta} tol {tolerance}{kind}"
+            "[{rows},{features}] [{slots},{features}] {steps} steps beta {beta} tol {tolerance}{kind} \
+             {gradient:?}"
         )
     }
 
@@ -54,8 +66,7 @@ impl Case {
             Input::Constant(&[1], &beta),
         ];
         let seed = if grads == [false; 2] { &[][..] } else { &seed };
-        let (steps, tolerance, renormalise) = (self.steps, self.tolerance, self.renormalise);
-        let options = HopfieldOptions { steps, tolerance, renormalise };
+        let options = self.options();
         let record = |t: &mut _, v: &[_]| {
             let r = hopfield(t, v[0], v[1], v[2], &options)?;
             Ok(vec![r.retrieved, r.slot, r.entropy, r.steps])
@@ -122,6 +133,123 @@ fn matches_the_reference() {
     }
 }
 
+impl Case {
+    /// Compares the patterns' gradient with the solved linear system, and the query's with none.
+    fn check_implicit(&self, gpu: &Gpu, variant: Variant, terms: usize) {
+        let [query, patterns, seed] = self.data();
+        let case = Self { gradient: Gradient::Implicit { terms }, ..*self };
+        let (want, left) = case.solved(terms);
+        let name = format!("{} {variant:?}", case.name());
+        assert!(left < 1e-8, "{name}: {left} is left of the series, choose other data");
+        let inputs = [
+            Input::Trainable(&[self.rows, self.features], &query),
+            Input::Trainable(&[self.slots, self.features], &patterns),
+            Input::Constant(&[1], &[self.beta]),
+        ];
+        // The query has another use, whose gradient alone must reach it.
+        let other = fill(query.len(), 4);
+        let got = run_case(gpu, variant, &inputs, &[&seed, &other], |t, v| {
+            let retrieved = hopfield(t, v[0], v[1], v[2], &case.options())?.retrieved;
+            Ok(vec![retrieved, affine(t, v[0], 1.0, 0.0)?])
+        })
+        .unwrap();
+        assert_eq!(got.grads[0], other, "{name}: gradient of the query");
+        assert_eq!(got.outputs[0], self.run(gpu, variant, [false; 2]).outputs[0], "{name}: output");
+        let worst = close(&name, &got.grads[1], &want, self.depth(terms)).unwrap();
+        println!("hopfield {name}: {left:.1e} left, worst {worst:.3} of the allowance");
+        let constant = case.run(gpu, variant, [false, true]);
+        assert_eq!(got.grads[1], constant.grads[1], "{name}: with a constant query");
+    }
+
+    fn solved(&self, terms: usize) -> (Out, f64) {
+        let [query, patterns, seed] = self.data().map(|v| wide(&v));
+        reference::implicit(&query, &patterns, self.features, &seed, self.setting(), terms)
+    }
+
+    /// As in [`Self::check`], for the patterns' gradient.
+    fn depth(&self, steps: usize) -> f64 {
+        ((self.features + self.slots + self.rows * steps) as f64).sqrt()
+    }
+}
+
+/// Sharp and shallow retrievals that contract; the first has not converged.
+fn implicit_cases() -> Vec<(Case, usize)> {
+    let plain = Case::new;
+    let unit = |sizes, steps, beta| Case { renormalise: true, ..Case::new(sizes, steps, beta) };
+    vec![
+        (plain([5, 7, 11], 1, 0.5), 30),
+        (plain([1, 1, 1], 1, 2.0), 1),
+        (plain([9, 9, 9], 40, 1.0), 40),
+        (unit([7, 31, 33], 60, 20.0), 60),
+        (Case { tolerance: 1e-4, ..plain([31, 63, 65], 40, 2.0) }, 30),
+        (plain([33, 65, 63], 40, 1.5), 20),
+        (plain([8, 64, 64], 40, 40.0), 30),
+        (unit([70, 12, 150], 60, 12.0), 40),
+    ]
+}
+
+#[test]
+fn implicit_gradients_solve_the_linear_system() {
+    for default_limits in [false, true] {
+        let Some(gpu) = gpu(default_limits) else { return };
+        for variant in variants(gpu) {
+            for (case, terms) in implicit_cases() {
+                case.check_implicit(gpu, variant, terms);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_long_unroll_comes_to_the_implicit_gradient() {
+    let Some(gpu) = gpu(false) else { return };
+    for variant in variants(gpu) {
+        for case in [
+            Case::new([9, 20, 33], 64, 1.5),
+            Case { renormalise: true, ..Case::new([35, 9, 40], 64, 16.0) },
+        ] {
+            let got = case.run(gpu, variant, [true; 2]);
+            let (want, left) = case.solved(case.steps);
+            assert!(left < 1e-8, "{}: {left} is left, choose other data", case.name());
+            close(&case.name(), &got.grads[1], &want, case.depth(case.steps)).unwrap();
+            let largest = got.grads[0].iter().fold(0.0_f32, |most, g| most.max(g.abs()));
+            assert!(largest < 1e-7, "{}: the query still matters, {largest}", case.name());
+        }
+    }
+}
+
+#[test]
+fn implicit_terms_are_split_over_dispatches() {
+    // As in a_long_retrieval_is_split_over_dispatches; more terms than one dispatch takes, but one step.
+    let Some(gpu) = gpu(false) else { return };
+    for variant in variants(gpu) {
+        Case::new([8300, 3, 2], 9, 0.2).check_implicit(gpu, variant, 9);
+        let bounded = gpu.report().class == AdapterClass::Software;
+        if variant != Variant::Tiled || !bounded {
+            Case::new([3, 5, 300], 1, 0.5).check_implicit(gpu, variant, 60);
+        }
+    }
+}
+
+#[test]
+fn a_query_alone_gets_no_implicit_gradient() {
+    let Some(gpu) = gpu(false) else { return };
+    for variant in variants(gpu) {
+        let gradient = Gradient::Implicit { terms: 2 };
+        let case = Case { gradient, ..Case::new([3, 4, 5], 2, 1.0) };
+        let mut store = Store::new();
+        let slab = store.slab("inputs");
+        let mut tape = Tape::new(variant);
+        let mut input = |shape: &[usize], trainable| {
+            let var = store.declare(slab, &format!("{shape:?}"), shape, Element::F32, trainable);
+            tape.variable(&store, var.unwrap())
+        };
+        let [q, w, beta] = [input(&[3, 5], true), input(&[4, 5], false), input(&[1], false)];
+        let r = hopfield(&mut tape, q, w, beta, &case.options()).unwrap();
+        assert!(tape.needs_grad(q) && !tape.needs_grad(r.retrieved));
+    }
+}
+
 #[test]
 fn queries_stop_one_by_one() {
     // The same data must show stops at several steps, within a block too, or the test proves nothing.
@@ -178,7 +306,7 @@ fn entropy_and_slot_of_known_weights() {
                 Input::Constant(&[3, 2], patterns),
                 Input::Constant(&[1], &[50.0]),
             ];
-            let options = HopfieldOptions { steps: 9, tolerance: 1e-4, renormalise: false };
+            let options = Case { tolerance: 1e-4, ..Case::new([1, 3, 2], 9, 50.0) }.options();
             let record = |t: &mut _, v: &[_]| {
                 let r = hopfield(t, v[0], v[1], v[2], &options)?;
                 Ok(vec![r.retrieved, r.slot, r.entropy, r.steps])
@@ -212,17 +340,23 @@ proptest! {
 fn wrong_shapes_are_errors_that_name_them() {
     let Some(gpu) = gpu(false) else { return };
     let (x, one) = (fill(30, 1), [1.0, 2.0]);
-    let fails = |query: [usize; 2], patterns: [usize; 2], beta: usize, steps, tolerance| {
-        let inputs = [
-            Input::Trainable(&query, &x[..query[0] * query[1]]),
-            Input::Trainable(&patterns, &x[..patterns[0] * patterns[1]]),
-            Input::Constant(&[beta], &one[..beta]),
-        ];
-        let options = HopfieldOptions { steps, tolerance, renormalise: false };
-        let record =
-            |t: &mut _, v: &[_]| hopfield(t, v[0], v[1], v[2], &options).map(|_| Vec::new());
-        run_case(gpu, Variant::Simple, &inputs, &[], record).err().unwrap().to_string()
+    let with =
+        |query: [usize; 2], patterns: [usize; 2], beta: usize, steps, tolerance, gradient| {
+            let inputs = [
+                Input::Trainable(&query, &x[..query[0] * query[1]]),
+                Input::Trainable(&patterns, &x[..patterns[0] * patterns[1]]),
+                Input::Constant(&[beta], &one[..beta]),
+            ];
+            let options = HopfieldOptions { steps, tolerance, renormalise: false, gradient };
+            let record =
+                |t: &mut _, v: &[_]| hopfield(t, v[0], v[1], v[2], &options).map(|_| Vec::new());
+            run_case(gpu, Variant::Simple, &inputs, &[], record).err().unwrap().to_string()
+        };
+    let fails = |query, patterns, beta, steps, tolerance| {
+        with(query, patterns, beta, steps, tolerance, Gradient::Unrolled)
     };
+    let no_term = with([3, 5], [4, 5], 1, 1, 0.0, Gradient::Implicit { terms: 0 });
+    assert!(no_term.contains("terms: 0") && no_term.contains("at least one term"), "{no_term}");
     assert!(fails([3, 5], [4, 6], 1, 1, 0.0).contains("hopfield: query [3, 5], patterns [4, 6]"));
     assert!(fails([3, 5], [4, 5], 2, 1, 0.0).contains("beta [2]"));
     assert!(fails([3, 5], [4, 5], 1, 0, 0.0).contains("0 steps"));

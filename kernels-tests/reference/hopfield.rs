@@ -228,6 +228,98 @@ fn step_backward(
     (0..features).map(|d| (dot(&of_scores.0, &column(d)), of_sum(&of_scores, &column(d)))).unzip()
 }
 
+/// Gradient of sum(grad * retrieved) to the patterns with every last iterate x taken for a fixed point of
+/// F(x, W): (dF/dW)^T u with (I - J^T) u = grad, J = dF/dx, solved by elimination. `mag` is that of `terms` terms
+/// of the series u = grad + J^T grad + (J^T)^2 grad + ..; second, the largest part of grad that is left after
+/// them, per element.
+pub fn implicit(
+    query: &[f64],
+    patterns: &[f64],
+    features: usize,
+    grad: &[f64],
+    o: Setting,
+    terms: usize,
+) -> (Out, f64) {
+    let patterns = rows(patterns, features);
+    let zeros = vec![0.0; patterns.len() * features];
+    let mut series = Out { value: zeros.clone(), mag: zeros.clone() };
+    let (mut value, mut left) = (zeros, 0.0_f64);
+    for (q, g) in rows(query, features).iter().zip(rows(grad, features)) {
+        let steps = unroll(q, &patterns, o);
+        let x = &steps[steps.len() - 1].output;
+        let step = softmax_step(x, &patterns, o);
+        let mut term: Pair = (g.clone(), vec![0.0; features]);
+        for _ in 0..terms {
+            if o.renormalise {
+                term = unit_backward(&step.sum, &step.output, &term);
+            }
+            term = step_backward(&step, &patterns, &term, o.beta, &mut series);
+        }
+        left = term.0.iter().fold(left, |left, t| left.max(t.abs()));
+
+        let p = &step.weights.0;
+        let mean = &step.sum.0;
+        // d(sum)/dx = beta (sum_m p_m w_m w_m^T - mean mean^T), symmetric.
+        let slope = |a: usize, b: usize| {
+            let square: f64 = p.iter().zip(&patterns).map(|(p, w)| p * w[a] * w[b]).sum();
+            o.beta * (square - mean[a] * mean[b])
+        };
+        // d(unit)/d(sum), symmetric too.
+        let norm = if o.renormalise { dot(mean, mean).sqrt() } else { 1.0 };
+        let unit = |a: usize, b: usize| {
+            let along = if o.renormalise { mean[a] * mean[b] / norm / norm } else { 0.0 };
+            (f64::from(u8::from(a == b)) - along) / norm
+        };
+        let all = 0..features;
+        let slopes: Vec<f64> = all
+            .clone()
+            .flat_map(|a| (0..features).map(move |b| (a, b)))
+            .map(|(a, b)| slope(a, b))
+            .collect();
+        let system: Vec<Vec<f64>> = all
+            .clone()
+            .map(|a| {
+                let of_row =
+                    |b| all.clone().map(|k| slopes[a * features + k] * unit(k, b)).sum::<f64>();
+                all.clone().map(|b| f64::from(u8::from(a == b)) - of_row(b)).collect()
+            })
+            .collect();
+        let u = solve(system, g);
+        let u: Vec<f64> =
+            all.clone().map(|a| all.clone().map(|b| unit(a, b) * u[b]).sum()).collect();
+        let along = dot(mean, &u);
+        for (m, w) in patterns.iter().enumerate() {
+            let of_score = o.beta * p[m] * (dot(w, &u) - along);
+            for d in all.clone() {
+                value[m * features + d] += p[m] * u[d] + of_score * x.0[d];
+            }
+        }
+    }
+    let mag = series.mag.iter().zip(&value).map(|(mag, v)| mag.sqrt() + v.abs()).collect();
+    (Out { value, mag }, left)
+}
+
+/// x of a x = b, by Gaussian elimination with row exchanges.
+fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
+    let n = b.len();
+    for k in 0..n {
+        let pivot = (k..n).max_by(|i, j| a[*i][k].abs().total_cmp(&a[*j][k].abs())).unwrap_or(k);
+        a.swap(k, pivot);
+        b.swap(k, pivot);
+        for i in k + 1..n {
+            let factor = a[i][k] / a[k][k];
+            for j in k..n {
+                a[i][j] -= factor * a[k][j];
+            }
+            b[i] -= factor * b[k];
+        }
+    }
+    for k in (0..n).rev() {
+        b[k] = (b[k] - dot(&a[k][k + 1..], &b[k + 1..])) / a[k][k];
+    }
+    b
+}
+
 #[test]
 fn by_hand() {
     // Two patterns 1 and -1, query 0: weights 1/2 each, retrieved 0, entropy 1 in units of ln 2.
@@ -241,6 +333,10 @@ fn by_hand() {
     assert!((r.retrieved.value[0] - 0.6f64.tanh()).abs() < 1e-15 && r.slot[0] == 0);
     let g = backward(&[0.0], &[1.0, -1.0], 1, &[1.0], one);
     assert!((g.query.value[0] - 3.0).abs() < 1e-15);
+    // At the fixed point 0 of a map of slope 1/2: df/dW = 1/2 for both, times 1 / (1 - 1/2).
+    let shallow = Setting { beta: 0.5, ..o };
+    let (g, _) = implicit(&[0.0], &[1.0, -1.0], 1, &[1.0], shallow, 1);
+    assert!((g.value[0] - 1.0).abs() < 1e-15 && (g.value[1] - 1.0).abs() < 1e-15);
     // A fixed point stops after one step. From 0.2 the changes are 0.34, 0.39 and 0.07: the third is within
     // the tolerance, and its value is taken.
     let r = retrieve(&[0.0, 0.2], &[1.0, -1.0], 1, Setting { tolerance: 0.1, ..o });
@@ -275,6 +371,28 @@ fn backward_is_the_derivative() {
         for i in 0..patterns.len() {
             let want = slope(&patterns, i, &|w| loss(&query, w));
             assert!((want - analytic.patterns.value[i]).abs() < 1e-8, "patterns {i}");
+        }
+    }
+}
+
+#[test]
+fn implicit_is_the_derivative_of_the_fixed_point() {
+    let (rows, slots, features) = (3, 4, 5);
+    let value = |i: usize, k: f64| (k * (i as f64 + 1.0)).sin();
+    let query: Vec<f64> = (0..rows * features).map(|i| value(i, 1.3)).collect();
+    let patterns: Vec<f64> = (0..slots * features).map(|i| value(i, 2.1)).collect();
+    let g: Vec<f64> = (0..rows * features).map(|i| value(i, 0.7)).collect();
+    for renormalise in [false, true] {
+        let o = Setting { beta: 1.1, steps: 400, tolerance: 0.0, renormalise };
+        let (analytic, left) = implicit(&query, &patterns, features, &g, o, 400);
+        assert!(left < 1e-9, "{left}: not contracting, choose other data");
+        let loss = |w: &[f64]| dot(&retrieve(&query, w, features, o).retrieved.value, &g);
+        for i in 0..patterns.len() {
+            let (mut low, mut high) = (patterns.clone(), patterns.clone());
+            low[i] -= 1e-5;
+            high[i] += 1e-5;
+            let want = (loss(&high) - loss(&low)) / 2e-5;
+            assert!((want - analytic.value[i]).abs() < 1e-7, "patterns {i}: {want}");
         }
     }
 }

@@ -9,7 +9,7 @@ const WG: u32 = 64u;
 @group(0) @binding(0) var<storage, read> x: array<f32>; // [R, D]
 @group(0) @binding(1) var<storage, read> sum: array<f32>; // [R, D], weights times patterns
 @group(0) @binding(2) var<storage, read_write> next: array<f32>; // [R, D]
-@group(0) @binding(3) var<storage, read_write> record: array<u32>; // [R, 4 + T] slot steps entropy stopped norms
+@group(0) @binding(3) var<storage, read_write> record: array<u32>; // [R, 4 + L] slot steps entropy stopped norms
 @group(0) @binding(4) var<uniform> p: Params;
 
 @compute @workgroup_size(WG)
@@ -38,7 +38,7 @@ fn advance(
         if (!stopped) {
             record[at + 1u] = p.step + 1u;
             record[at + 3u] = u32(p.tolerance > 0.0 && change <= p.tolerance);
-            record[at + 4u + p.step] = bitcast<u32>(length);
+            record[at + min(4u + p.step, p.record - 1u)] = bitcast<u32>(length);
         }
     }
 }

@@ -8,7 +8,7 @@ const WG: u32 = 64u;
 
 @group(0) @binding(0) var<storage, read> g: array<f32>; // [R, D], dL/dy
 @group(0) @binding(1) var<storage, read> y: array<f32>; // [R, D], output of the step
-@group(0) @binding(2) var<storage, read> record: array<u32>; // [R, 4 + T] slot steps entropy stopped norms
+@group(0) @binding(2) var<storage, read> record: array<u32>; // [R, 4 + L] slot steps entropy stopped norms
 @group(0) @binding(3) var<storage, read_write> grad_sum: array<f32>; // [R, D]
 @group(0) @binding(4) var<uniform> p: Params;
 

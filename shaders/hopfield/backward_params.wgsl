@@ -10,9 +10,10 @@ struct Params {
     features_padded: u32, // Dp: likewise of D
     begin: u32,           // last step that this dispatch walks back
     end: u32,             // one beyond the first
-    steps: u32,           // T
+    steps: u32,           // T; of an implicit gradient the terms
     renormalise: u32,     // 1: every iterate had unit length
-    record: u32,          // words per row of record
+    record: u32,          // words per row of record, 4 + L
     accumulate: u32,      // 1: add to the patterns' gradient that is there
     splits: u32,          // S, of that gradient's sum; 1 with subgroups
+    implicit: u32,        // 1: every step starts and ends at the last iterate, and no query gets a gradient
 }

@@ -6,6 +6,8 @@
 // the gradient on and leave p = h = 0.
 // One subgroup takes 8 queries; nothing passes between lanes through memory. g of step end-1 is in scratch when
 // a dispatch starts in the middle.
+// With implicit = 1 every step is the one at the fixed point, x = its output = the last iterate: the T parts are the
+// terms of the Neumann series that inverts I - (du/dx)^T.
 // Reference and tests: kernels-tests/hopfield.rs.
 #import grid
 #import numeric
@@ -16,8 +18,8 @@
 @group(0) @binding(1) var<storage, read> query: array<f32>; // [R, D]
 @group(0) @binding(2) var<storage, read> packed: array<vec4<f32>>; // [2, Mp * Dp / 4], see pack.wgsl
 @group(0) @binding(3) var<storage, read> beta: array<f32>; // [1]
-@group(0) @binding(4) var<storage, read> iterates: array<f32>; // [T, R, D], outputs of the steps
-@group(0) @binding(5) var<storage, read> record: array<u32>; // [R, 4 + T] slot steps entropy stopped lengths
+@group(0) @binding(4) var<storage, read> iterates: array<f32>; // [T, R, D], outputs of the steps; implicit: [R, D]
+@group(0) @binding(5) var<storage, read> record: array<u32>; // [R, 4 + L] slot steps entropy stopped lengths
 // [T, blocks, 2 Mp + 2 Dp, 2]: columns of p, h, g, x; then [blocks, Dp, 2]: of dL/dx of step 0.
 @group(0) @binding(6) var<storage, read_write> scratch: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> grad_query: array<f32>; // [R, D]
@@ -29,7 +31,9 @@ fn iterate(row: u32, t: u32, d: u32, taken: vec4<bool>) -> vec4<f32> {
     for (var i = 0u; i < 4u; i++) {
         if (taken[i] && d < p.features) {
             let at = (row + i) * p.features + d;
-            if (t == 0u) {
+            if (p.implicit != 0u) {
+                column[i] = iterates[at];
+            } else if (t == 0u) {
                 column[i] = query[at];
             } else {
                 column[i] = iterates[(t - 1u) * p.rows * p.features + at];
@@ -50,7 +54,7 @@ fn enter(x: u32, g: u32, row: u32, t: u32, taken: vec4<bool>, lane: u32) {
     var along = vec4<f32>(0.0);
     for (var i = 0u; i < 4u; i++) {
         if (taken[i] && p.renormalise != 0u) {
-            length[i] = bitcast<f32>(record[(row + i) * p.record + 4u + t]);
+            length[i] = bitcast<f32>(record[(row + i) * p.record + min(4u + t, p.record - 1u)]);
         }
     }
     for (var n = 0u; n < own && p.renormalise != 0u; n++) {
@@ -101,7 +105,7 @@ fn leave(g: u32, row: u32, t: u32, to: u32, taken: vec4<bool>, lane: u32) {
         let d = owned(n, lane);
         let grad = select(scratch[g + d * 2u], scratch[to + d * 2u], taken);
         scratch[to + d * 2u] = grad;
-        for (var i = 0u; i < 4u && t == 0u; i++) {
+        for (var i = 0u; i < 4u && t == 0u && p.implicit == 0u; i++) {
             if (row + i < p.rows && d < p.features) {
                 grad_query[(row + i) * p.features + d] = grad[i];
             }
@@ -109,12 +113,12 @@ fn leave(g: u32, row: u32, t: u32, to: u32, taken: vec4<bool>, lane: u32) {
     }
 }
 
-// Steps that 4 queries took, 0 beyond R; loads their dL/d(retrieved) to g.
+// Steps that 4 queries walk back, 0 beyond R; loads their dL/d(retrieved) to g.
 fn start(g: u32, row: u32, lane: u32) -> vec4<u32> {
     var steps = vec4<u32>(0u);
     for (var i = 0u; i < 4u; i++) {
         if (row + i < p.rows) {
-            steps[i] = record[(row + i) * p.record + 1u];
+            steps[i] = select(record[(row + i) * p.record + 1u], p.steps, p.implicit != 0u);
         }
     }
     for (var n = 0u; n < p.features_padded / LANES && p.end == p.steps; n++) {

@@ -4,7 +4,9 @@
 //   dL/dp = g W^T, h = beta p (dL/dp - p . dL/dp), dL/dx = h W, and for the patterns dL/dW += p^T g + h^T x,
 // which backward_patterns_tiled.wgsl sums from the parts of `scratch`. Steps that a query did not take pass the
 // gradient on and leave p = h = 0. One workgroup takes 32 queries; products as in forward_tiled.wgsl. g of step
-// end-1 is there when a dispatch starts in the middle. Reference and tests: kernels-tests/hopfield.rs.
+// end-1 is there when a dispatch starts in the middle.
+// With implicit = 1 every step is the one at the fixed point, x = its output = the last iterate: the T parts are the
+// terms of the Neumann series that inverts I - (du/dx)^T. Reference and tests: kernels-tests/hopfield.rs.
 #import grid
 #import hopfield/backward_params
 #import hopfield/tiled_product
@@ -13,8 +15,8 @@
 @group(0) @binding(1) var<storage, read> query: array<f32>; // [R, D]
 @group(0) @binding(2) var<storage, read> patterns: array<f32>; // [M, D]
 @group(0) @binding(3) var<storage, read> beta: array<f32>; // [1]
-@group(0) @binding(4) var<storage, read> iterates: array<f32>; // [T, R, D], outputs of the steps
-@group(0) @binding(5) var<storage, read> record: array<u32>; // [R, 4 + T] slot steps entropy stopped lengths
+@group(0) @binding(4) var<storage, read> iterates: array<f32>; // [T, R, D], outputs of the steps; implicit: [R, D]
+@group(0) @binding(5) var<storage, read> record: array<u32>; // [R, 4 + L] slot steps entropy stopped lengths
 // [T, blocks, 2 M + 2 D, 32]: columns of p, h, g, x; then [blocks, D, 32]: of dL/dx of step 0.
 @group(0) @binding(6) var<storage, read_write> scratch: array<f32>;
 @group(0) @binding(7) var<storage, read_write> grad_query: array<f32>; // [R, D]
@@ -22,6 +24,9 @@
 
 // Column d of the input of step t, which is the output of step t - 1, of one query.
 fn iterate(row: u32, t: u32, d: u32) -> f32 {
+    if (p.implicit != 0u) {
+        return iterates[row * p.features + d];
+    }
     if (t == 0u) {
         return query[row * p.features + d];
     }
@@ -33,7 +38,7 @@ fn enter(x: u32, g: u32, row: u32, t: u32, taken: bool, lane: u32) {
     let own = lane % ROWS;
     var length = 1.0;
     if (taken && p.renormalise != 0u) {
-        length = bitcast<f32>(record[row * p.record + 4u + t]);
+        length = bitcast<f32>(record[row * p.record + min(4u + t, p.record - 1u)]);
     }
     var along = 0.0;
     for (var d = lane / ROWS; d < p.features; d += PARTS) {
@@ -101,7 +106,7 @@ fn backward_tiled(
     }
     var steps = 0u;
     if (row < p.rows) {
-        steps = record[row * p.record + 1u];
+        steps = select(record[row * p.record + 1u], p.steps, p.implicit != 0u);
     }
     for (var t = p.end; t > p.begin;) {
         t--;
@@ -126,7 +131,7 @@ fn backward_tiled(
             let at = d * ROWS + lane % ROWS;
             let grad = select(scratch[g + at], scratch[to + at], taken);
             scratch[to + at] = grad;
-            if (t == 0u && row < p.rows) {
+            if (t == 0u && p.implicit == 0u && row < p.rows) {
                 grad_query[row * p.features + d] = grad;
             }
         }

@@ -8,7 +8,7 @@ const WG: u32 = 64u;
 
 @group(0) @binding(0) var<storage, read> grad_weights: array<f32>; // [R, M], g
 @group(0) @binding(1) var<storage, read> beta: array<f32>; // [1]
-@group(0) @binding(2) var<storage, read> record: array<u32>; // [R, 4 + T] slot steps entropy stopped norms
+@group(0) @binding(2) var<storage, read> record: array<u32>; // [R, 4 + L] slot steps entropy stopped norms
 @group(0) @binding(3) var<storage, read_write> weights: array<f32>; // [R, M], p
 @group(0) @binding(4) var<storage, read_write> grad_scores: array<f32>; // [R, M]
 @group(0) @binding(5) var<uniform> p: Params;

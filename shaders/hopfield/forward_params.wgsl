@@ -9,7 +9,7 @@ struct Params {
     begin: u32,           // first step of this dispatch
     end: u32,             // one beyond its last
     renormalise: u32,     // 1: every iterate has unit length
-    save: u32,            // 1: write iterates and lengths
-    record: u32,          // words per row of record
+    save: u32,            // 1: write iterates
+    record: u32,          // words per row of record, 4 + L: one length per step, the last only, or none
     tolerance: f32,
 }

@@ -3,7 +3,7 @@
 // `tolerance` (0: never stop). One subgroup takes 8 queries.
 // The iterate stays in scratch between the dispatches of one retrieval: lavapipe ends all loops of an
 // invocation after 65,535 iterations together, so the host splits the steps.
-// Backward needs iterates and record (save = 1). Reference and tests: kernels-tests/hopfield.rs.
+// Backward needs record, and iterates (save = 1) or the retrieved. Reference and tests: kernels-tests/hopfield.rs.
 #import grid
 #import numeric
 #import hopfield/forward_params
@@ -15,7 +15,7 @@
 // [workgroups, Mp + 2 Dp, 2]: columns of weights, iterate, sum.
 @group(0) @binding(3) var<storage, read_write> scratch: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> iterates: array<f32>; // [T, R, D], outputs of the steps
-@group(0) @binding(5) var<storage, read_write> record: array<u32>; // [R, 4 + T] slot steps entropy stopped lengths
+@group(0) @binding(5) var<storage, read_write> record: array<u32>; // [R, 4 + L] slot steps entropy stopped lengths
 @group(0) @binding(6) var<storage, read_write> retrieved: array<f32>; // [R, D]
 @group(0) @binding(7) var<uniform> p: Params;
 
@@ -87,8 +87,8 @@ fn advance(u: u32, x: u32, row: u32, t: u32, w: Weighed, stopped: vec4<bool>, la
             record[at + 1u] = t + 1u;
             record[at + 2u] = bitcast<u32>(w.entropy[i]);
             record[at + 3u] = u32(stops[i]);
-            if (p.save != 0u) {
-                record[at + 4u + t] = bitcast<u32>(length[i]);
+            if (p.record > 4u) {
+                record[at + min(4u + t, p.record - 1u)] = bitcast<u32>(length[i]);
             }
         }
     }

@@ -14,7 +14,7 @@
 // [workgroups, M + 2 D, 32]: columns of weights, iterate, sum.
 @group(0) @binding(3) var<storage, read_write> scratch: array<f32>;
 @group(0) @binding(4) var<storage, read_write> iterates: array<f32>; // [T, R, D], outputs of the steps
-@group(0) @binding(5) var<storage, read_write> record: array<u32>; // [R, 4 + T] slot steps entropy stopped lengths
+@group(0) @binding(5) var<storage, read_write> record: array<u32>; // [R, 4 + L] slot steps entropy stopped lengths
 @group(0) @binding(6) var<storage, read_write> retrieved: array<f32>; // [R, D]
 @group(0) @binding(7) var<uniform> p: Params;
 
@@ -81,8 +81,8 @@ fn advance(x: u32, u: u32, row: u32, t: u32, w: Weighed, stopped: bool, lane: u3
         record[at + 1u] = t + 1u;
         record[at + 2u] = bitcast<u32>(w.entropy);
         record[at + 3u] = u32(stops);
-        if (p.save != 0u) {
-            record[at + 4u + t] = bitcast<u32>(length);
+        if (p.record > 4u) {
+            record[at + min(4u + t, p.record - 1u)] = bitcast<u32>(length);
         }
     }
     return stopped || stops;

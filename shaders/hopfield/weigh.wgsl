@@ -9,7 +9,7 @@ const WG: u32 = 64u;
 
 @group(0) @binding(0) var<storage, read> scores: array<f32>; // [R, M]
 @group(0) @binding(1) var<storage, read_write> weights: array<f32>; // [R, M]
-@group(0) @binding(2) var<storage, read_write> record: array<u32>; // [R, 4 + T] slot steps entropy stopped norms
+@group(0) @binding(2) var<storage, read_write> record: array<u32>; // [R, 4 + L] slot steps entropy stopped norms
 @group(0) @binding(3) var<uniform> p: Params;
 
 @compute @workgroup_size(WG)

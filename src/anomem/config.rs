@@ -121,6 +121,12 @@ pub struct MemoryConfig {
     pub steps_score: usize,
     /// Retrieval stops when no component of a vector changes by more; 0 = never early.
     pub tolerance: f64,
+    /// How prototypes learn from what was retrieved.
+    #[serde(default = "unrolled")]
+    pub gradient: MemoryGradient,
+    /// Terms of the series of [`MemoryGradient::Implicit`].
+    #[serde(default = "gradient_terms")]
+    pub gradient_terms: usize,
     /// Where prototypes start.
     pub init: MemoryInit,
     /// After each epoch, prototypes that no query recalled first start anew from features that the
@@ -296,6 +302,16 @@ fn learned() -> MemoryKind {
     MemoryKind::Learned
 }
 
+/// For models written before the key existed.
+fn unrolled() -> MemoryGradient {
+    MemoryGradient::Unrolled
+}
+
+/// For models written before the key existed.
+fn gradient_terms() -> usize {
+    8
+}
+
 /// For models written before the key existed: the value of Zbontar et al. 2021.
 fn barlow_lambda() -> f64 {
     5e-3
@@ -399,6 +415,16 @@ words! {
         None,
         /// Mean 0, deviation 1 over the channels.
         Layer,
+    }
+}
+words! {
+    /// How prototypes learn from what was retrieved.
+    MemoryGradient {
+        /// Back through every step taken, to the prototypes and to the encoder behind the query.
+        Unrolled,
+        /// At the fixed point, to the prototypes alone: the encoder learns nothing through the retrieval. It costs no
+        /// memory per step, so that `steps_train` can reach convergence; see [`crate::ops::hopfield::Gradient`].
+        Implicit,
     }
 }
 words! {
@@ -830,6 +856,8 @@ impl MemoryConfig {
             check.that((1..=256).contains(&steps), key, steps, "1 to 256");
         }
         check.not_negative("memory.tolerance", self.tolerance);
+        let terms = self.gradient_terms;
+        check.that((1..=256).contains(&terms), "memory.gradient_terms", terms, "1 to 256");
         check.that(
             !(self.revive && self.kind == MemoryKind::Kmeans),
             "memory.revive",
@@ -1147,6 +1175,7 @@ mod tests {
             ("memory.slots=[1, 8]", "memory.slots = 1: expected 2 to 65536 each"),
             ("memory.beta=-1.0", "memory.beta = -1: expected a number above 0"),
             ("memory.steps_train=0", "memory.steps_train = 0: expected 1 to 256"),
+            ("memory.gradient_terms=0", "memory.gradient_terms = 0: expected 1 to 256"),
             ("loss.tau=inf", "loss.tau = inf: expected a number above 0"),
             ("loss.barlow_lambda=-1.0", "loss.barlow_lambda = -1: expected 0 or more"),
             ("loss.sampling_ratio=[0.0, 1.0]", "loss.sampling_ratio = 0: expected above 0"),

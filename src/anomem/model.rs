@@ -1,6 +1,8 @@
 //! The detector: encoder, one memory per scale, and the variables they share with every plan.
 
-use super::config::{Backbone, Config, Head, HeadKind, MemoryKind, Normalise, Standardise, Stem};
+use super::config::{
+    Backbone, Config, Head, HeadKind, MemoryGradient, MemoryKind, Normalise, Standardise, Stem,
+};
 use super::heads::Heads;
 use crate::autograd::{Tape, Value};
 use crate::data::ChannelStats;
@@ -297,10 +299,17 @@ impl Model {
             return Ok(Recollection { retrieved, slot, entropy });
         }
         let beta = tape.variable(&self.store, scale.beta);
+        let memory = &self.config.memory;
         let options = hopfield::HopfieldOptions {
             steps,
-            tolerance: self.config.memory.tolerance as f32,
+            tolerance: memory.tolerance as f32,
             renormalise: false,
+            gradient: match memory.gradient {
+                MemoryGradient::Unrolled => hopfield::Gradient::Unrolled,
+                MemoryGradient::Implicit => {
+                    hopfield::Gradient::Implicit { terms: memory.gradient_terms }
+                }
+            },
         };
         let hopfield::Retrieval { retrieved, slot, entropy, .. } =
             hopfield::hopfield(tape, queries, patterns, beta, &options)?;

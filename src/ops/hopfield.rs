@@ -43,7 +43,7 @@ params! {
     pub struct Backward {
         rows: u32, first: u32, blocks: u32, slots: u32, features: u32, slots_padded: u32,
         features_padded: u32, begin: u32, end: u32, steps: u32, renormalise: u32, record: u32,
-        accumulate: u32, splits: u32
+        accumulate: u32, splits: u32, implicit: u32
     }
 }
 
@@ -84,6 +84,23 @@ pub const RESTATED: &[Restated] = blocked::RESTATED;
 /// Words of a record before the lengths: slot, steps, entropy, stopped.
 const RECORD: usize = 4;
 
+/// How the gradient of a retrieval is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gradient {
+    /// Back through every step taken, to query and patterns.
+    Unrolled,
+    /// To the patterns alone, at the fixed point xi = f(xi, W) (Bai, Kolter, Koltun 2019, theorem 1):
+    /// (df/dW)ᵀ (I - Jᵀ)⁻¹ g with J = df/dxi, the inverse as its Neumann series I + Jᵀ + (Jᵀ)² + .. .
+    /// A query only chooses the fixed point and gets no gradient: the encoder before it learns nothing
+    /// through the retrieval. The last iterate is taken for the fixed point, of queries that did not
+    /// converge in `steps` too; theirs is the gradient of one step there, with what `terms` follow it.
+    Implicit {
+        /// Terms of the series. The error falls as the spectral radius of J to this power, which is below 1
+        /// where the iteration converges. 1: only the last step's gradient, with its input held fixed.
+        terms: usize,
+    },
+}
+
 /// How a retrieval is iterated.
 #[derive(Debug, Clone, Copy)]
 pub struct HopfieldOptions {
@@ -94,6 +111,8 @@ pub struct HopfieldOptions {
     pub tolerance: f32,
     /// Put every iterate to unit length.
     pub renormalise: bool,
+    /// How the gradient is found.
+    pub gradient: Gradient,
 }
 
 /// What a retrieval gives, per query.
@@ -118,6 +137,28 @@ struct Sizes {
     options: HopfieldOptions,
 }
 
+impl Sizes {
+    /// Lengths in a record that a backward pass reads.
+    fn lengths(&self) -> usize {
+        match self.options.gradient {
+            Gradient::Unrolled => self.options.steps,
+            Gradient::Implicit { .. } => 1,
+        }
+    }
+
+    /// Steps that the backward pass walks.
+    fn backward_steps(&self) -> usize {
+        match self.options.gradient {
+            Gradient::Unrolled => self.options.steps,
+            Gradient::Implicit { terms } => terms,
+        }
+    }
+
+    fn implicit(&self) -> bool {
+        self.options.gradient != Gradient::Unrolled
+    }
+}
+
 /// The operands.
 #[derive(Clone, Copy)]
 struct Operands {
@@ -128,16 +169,16 @@ struct Operands {
 
 /// Retrieves from memory: xi <- softmax(beta xi Wᵀ) W, at most `options.steps` times.
 ///
-/// `query` `[R, D]`, `patterns` W `[M, D]`, `beta` f32 `[1]`, all f32. The gradient goes through the unrolled
-/// steps to query and patterns; beta gets none.
+/// `query` `[R, D]`, `patterns` W `[M, D]`, `beta` f32 `[1]`, all f32. The gradient goes to query and patterns,
+/// or to the patterns alone ([`Gradient`]); beta gets none.
 ///
-/// Memory beside the outputs: while a gradient is wanted the iterates, steps × R × D, in one
-/// tensor that must fit a binding; while the kernels run at most 64 MiB (and a copy or two of the patterns),
+/// Memory beside the outputs: while an unrolled gradient is wanted the iterates, steps × R × D, in one
+/// tensor that must fit a binding, and for an implicit one nothing; while the kernels run at most 64 MiB (and a copy or two of the patterns),
 /// whatever R is. With the simple kernels R × (M + 2 D) forward and some
 /// 2 R × (M + D) backward.
 ///
 /// # Errors
-/// Other shapes; no step; a tolerance that is negative or not a number; for the simple kernels more than
+/// Other shapes; no step; an implicit gradient without a term; a tolerance that is negative or not a number; for the simple kernels more than
 /// 21,000 slots or features, or 63,000 queries with a gradient.
 pub fn hopfield(
     tape: &mut Tape,
@@ -163,12 +204,14 @@ fn sizes(tape: &Tape, o: Operands, options: &HopfieldOptions) -> Result<Sizes> {
         }
         _ => None,
     };
-    let usable = options.steps > 0 && options.tolerance >= 0.0;
+    let usable = options.steps > 0
+        && options.tolerance >= 0.0
+        && options.gradient != Gradient::Implicit { terms: 0 };
     fits.filter(|_| usable).ok_or_else(|| {
         let message = format!(
-            "query {query:?}, patterns {patterns:?}, beta {beta:?}, {} steps, tolerance {}: expected \
-             [R, D], [M, D], [1], at least one step, a tolerance >= 0",
-            options.steps, options.tolerance
+            "query {query:?}, patterns {patterns:?}, beta {beta:?}, {} steps, tolerance {}, gradient \
+             {:?}: expected [R, D], [M, D], [1], at least one step, a tolerance >= 0, at least one term",
+            options.steps, options.tolerance, options.gradient
         );
         Error::shape("hopfield", message)
     })

@@ -82,7 +82,7 @@ fn tiled(s: &Sizes) -> Kernels {
         in_flight: 8192,
         // 64 MiB.
         chunk: 1 << 24,
-        steps: s.options.steps,
+        steps: s.options.steps.max(s.backward_steps()),
         packed: false,
         slots_padded: s.slots,
         features_padded: s.features,
@@ -97,7 +97,7 @@ fn subgroup(lanes: usize, s: &Sizes) -> Option<Kernels> {
     let (m, d) = (s.slots.div_ceil(tile), s.features.div_ceil(tile));
     // An upper bound of the backward kernel's loops per step, every loop of the source counted.
     let per_step = 30 * m * d + 70 * m + 400 * d + 128;
-    let steps = (ITERATIONS / per_step).min(s.options.steps);
+    let steps = ITERATIONS / per_step;
     (steps > 0).then_some(Kernels {
         forward: &FORWARD_SUBGROUP,
         backward: &BACKWARD_SUBGROUP,
@@ -130,7 +130,7 @@ impl Kernels {
     /// Elements per row of a backward chunk.
     fn chunk_columns(&self, s: &Sizes) -> usize {
         let parts = 2 * (self.slots_padded + self.features_padded);
-        s.options.steps * parts + self.features_padded
+        s.backward_steps() * parts + self.features_padded
     }
 
     /// Elements per row of the forward scratch, and the rows of one dispatch, whole blocks.
@@ -144,7 +144,7 @@ impl Kernels {
     fn chunk_rows(&self, s: &Sizes) -> usize {
         let per_row = self.chunk_columns(s);
         // The second bound keeps the loop over a chunk's blocks within ITERATIONS.
-        let most = (self.chunk / per_row).min((1 << 16) / s.options.steps).max(self.block);
+        let most = (self.chunk / per_row).min((1 << 16) / s.backward_steps()).max(self.block);
         let count = s.rows.div_ceil(most / self.block * self.block);
         s.rows.div_ceil(count).next_multiple_of(self.block)
     }
@@ -169,13 +169,15 @@ impl Kernels {
 
 /// Records the retrieval: the last iterate and the record.
 pub(super) fn record(tape: &mut Tape, o: Operands, s: Sizes, k: Kernels) -> Result<(Value, Value)> {
-    let save = tape.needs_grad(o.query) || tape.needs_grad(o.patterns);
+    let by_query = !s.implicit() && tape.needs_grad(o.query);
+    let save = !s.implicit() && (by_query || tape.needs_grad(o.patterns));
+    let lengths = if by_query || tape.needs_grad(o.patterns) { s.lengths() } else { 0 };
     let steps = s.options.steps;
     let packed = k.pack(tape, o.patterns, &s)?;
-    let words = [s.rows, RECORD + if save { steps } else { 0 }];
+    let words = [s.rows, RECORD + lengths];
     let record = tape.temporary("hopfield.record", &words, Element::U32)?;
     let retrieved = tape.temporary("hopfield", &[s.rows, s.features], Element::F32)?;
-    // Without a gradient nothing is written there.
+    // Without an unrolled gradient nothing is written there.
     let shape: &[usize] = if save { &[steps, s.rows, s.features] } else { &[1] };
     let iterates = tape.temporary("hopfield.iterates", shape, Element::F32)?;
     let (columns, in_flight) = k.scratch(&s);
@@ -202,10 +204,17 @@ pub(super) fn record(tape: &mut Tape, o: Operands, s: Sizes, k: Kernels) -> Resu
             tape.dispatch(launch.write(scratch).write(iterates).write(record).write(retrieved));
         }
     }
-    let saved = Saved { packed, iterates, record };
-    tape.rule(retrieved, &[o.query, o.patterns], move |tape, grad, needs| {
-        backward(tape, o, s, k, saved, grad, needs[1])
-    });
+    if s.implicit() {
+        let saved = Saved { packed, iterates: retrieved, record };
+        tape.rule(retrieved, &[o.patterns], move |tape, grad, _| {
+            Ok(vec![backward(tape, o, s, k, saved, grad, true)?[1]])
+        });
+    } else {
+        let saved = Saved { packed, iterates, record };
+        tape.rule(retrieved, &[o.query, o.patterns], move |tape, grad, needs| {
+            backward(tape, o, s, k, saved, grad, needs[1])
+        });
+    }
     Ok((retrieved, record))
 }
 
@@ -213,6 +222,7 @@ pub(super) fn record(tape: &mut Tape, o: Operands, s: Sizes, k: Kernels) -> Resu
 #[derive(Clone, Copy)]
 struct Saved {
     packed: Value,
+    /// `[steps, R, D]`; for an implicit gradient the last alone.
     iterates: Value,
     record: Value,
 }
@@ -226,8 +236,10 @@ fn backward(
     grad: Value,
     to_patterns: bool,
 ) -> Result<Vec<Option<Value>>> {
-    let steps = s.options.steps;
-    let grad_query = tape.temporary("hopfield.grad_query", &[s.rows, s.features], Element::F32)?;
+    let steps = s.backward_steps();
+    // Nothing is written there for an implicit gradient.
+    let shape: &[usize] = if s.implicit() { &[1] } else { &[s.rows, s.features] };
+    let grad_query = tape.temporary("hopfield.grad_query", shape, Element::F32)?;
     let shape = [k.splits, s.slots, s.features];
     let partials = tape.temporary("hopfield.grad_patterns", &shape, Element::F32)?;
     let rows = k.chunk_rows(&s);
@@ -247,9 +259,10 @@ fn backward(
             end: end as u32,
             steps: steps as u32,
             renormalise: u32::from(s.options.renormalise),
-            record: (RECORD + steps) as u32,
+            record: (RECORD + s.lengths()) as u32,
             accumulate: u32::from(first > 0),
             splits: k.splits as u32,
+            implicit: u32::from(s.implicit()),
         };
         for range in k.ranges(steps).rev() {
             let launch = Dispatch::new(k.kernel(k.backward), &params(range), blocks as u64);

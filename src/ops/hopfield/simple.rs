@@ -1,7 +1,7 @@
 //! The simple kernels: one invocation per element or row, a few dispatches per step. The oracle of the
 //! others, and what a software driver without subgroups runs.
 
-use super::{Operands, RECORD, Sizes, Step};
+use super::{Gradient, Operands, RECORD, Sizes, Step};
 use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Shader, shader};
 use crate::ops::groups_for;
@@ -27,7 +27,7 @@ impl Sizes {
             slots: self.slots as u32,
             features: self.features as u32,
             step: t as u32,
-            record: (RECORD + self.options.steps) as u32,
+            record: (RECORD + self.lengths()) as u32,
             flag: u32::from(flag),
             tolerance: self.options.tolerance,
         }
@@ -45,14 +45,17 @@ impl Sizes {
 }
 
 /// One step's tensors that the backward pass starts from.
+#[derive(Clone, Copy)]
 struct Taken {
+    /// Where it stands in the record.
+    at: usize,
     input: Value,
     output: Value,
 }
 
 /// Records the retrieval: the last iterate and the record.
 pub(super) fn record(tape: &mut Tape, o: Operands, s: Sizes) -> Result<(Value, Value)> {
-    let needs_grad = tape.needs_grad(o.query) || tape.needs_grad(o.patterns);
+    let needs_grad = tape.needs_grad(o.patterns) || (tape.needs_grad(o.query) && !s.implicit());
     let terms = s.slots.max(s.features).max(if needs_grad { s.rows.div_ceil(3) } else { 0 });
     if terms > TERMS {
         return Err(Error::Limit {
@@ -62,7 +65,7 @@ pub(super) fn record(tape: &mut Tape, o: Operands, s: Sizes) -> Result<(Value, V
             allowed: format!("{TERMS} slots or features, {} queries with a gradient", 3 * TERMS),
         });
     }
-    let words = [s.rows, RECORD + s.options.steps];
+    let words = [s.rows, RECORD + s.lengths()];
     let record = tape.temporary("hopfield.record", &words, Element::U32)?;
     let mut steps = Vec::with_capacity(s.options.steps);
     let mut x = o.query;
@@ -74,12 +77,19 @@ pub(super) fn record(tape: &mut Tape, o: Operands, s: Sizes) -> Result<(Value, V
         let next = tape.temporary("hopfield.iterate", &[s.rows, s.features], Element::F32)?;
         let launch = s.launch(&ADVANCE, t, s.options.renormalise, s.rows);
         tape.dispatch(launch.read(x).read(sum).write(next).write(record));
-        steps.push(Taken { input: x, output: next });
+        steps.push(Taken { at: t, input: x, output: next });
         x = next;
     }
-    tape.rule(x, &[o.query, o.patterns], move |tape, grad, needs| {
-        backward(tape, o, s, &steps, record, grad, needs[1])
-    });
+    if let Gradient::Implicit { terms } = s.options.gradient {
+        let steps = vec![Taken { at: 0, input: x, output: x }; terms];
+        tape.rule(x, &[o.patterns], move |tape, grad, _| {
+            Ok(vec![backward(tape, o, s, &steps, record, grad, true)?[1]])
+        });
+    } else {
+        tape.rule(x, &[o.query, o.patterns], move |tape, grad, needs| {
+            backward(tape, o, s, &steps, record, grad, needs[1])
+        });
+    }
     Ok((x, record))
 }
 
@@ -97,7 +107,7 @@ fn weights(
     let weights = tape.temporary("hopfield.weights", &shape, Element::F32)?;
     let launch = s.launch(&TO_SLOTS, t, true, s.rows * s.slots);
     tape.dispatch(launch.read(x).read(o.patterns).read(o.beta).write(scores));
-    let words = [s.rows, RECORD + s.options.steps];
+    let words = [s.rows, RECORD + s.lengths()];
     let to = match record {
         Some(record) => record,
         None => tape.temporary("hopfield.no_record", &words, Element::U32)?,
@@ -120,7 +130,8 @@ fn backward(
     let shape = [s.slots, s.features];
     let grad_patterns = tape.temporary("hopfield.grad_patterns", &shape, Element::F32)?;
     let mut grad = grad;
-    for (t, step) in steps.iter().enumerate().rev() {
+    for (i, step) in steps.iter().enumerate().rev() {
+        let t = step.at;
         let mut grad_sum = grad;
         if s.options.renormalise {
             grad_sum = tape.temporary("hopfield.grad_sum", &by_feature, Element::F32)?;
@@ -138,7 +149,7 @@ fn backward(
         let launch = s.launch(&BACKWARD_INPUT, t, false, s.rows * s.features).read(grad_scores);
         tape.dispatch(launch.read(o.patterns).read(grad).read(record).write(grad_x));
         if to_patterns {
-            let more = t + 1 < steps.len();
+            let more = i + 1 < steps.len();
             let launch = s.launch(&BACKWARD_PATTERNS, t, more, s.slots * s.features);
             let launch = launch.read(weights).read(grad_sum).read(grad_scores).read(step.input);
             tape.dispatch(launch.write(grad_patterns));
