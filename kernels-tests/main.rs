@@ -17,6 +17,7 @@ mod batch_norm;
 mod contracts;
 mod conv2d;
 mod cosine;
+mod cross_entropy;
 mod damage;
 mod deviation;
 mod faults;

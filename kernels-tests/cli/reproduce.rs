@@ -83,6 +83,49 @@ fn an_interrupted_grid_ends_as_one_left_alone() {
 }
 
 #[test]
+fn a_linear_classifier_tells_classes_apart() {
+    if !has_adapter() {
+        return;
+    }
+    let dir = classes();
+    let line = "reproduce linear-eval --data classes --out linear --size smoke";
+    let table = text(&run(&dir, line).stdout);
+    assert!(table.contains("| variant | classes | accuracy | runs |"), "{table}");
+    let table: Value =
+        serde_json::from_slice(&fs::read(dir.path().join("linear/table.json")).unwrap()).unwrap();
+    let rows = table["rows"].as_array().unwrap();
+    let names: Vec<&str> = rows.iter().map(|row| row["variant"].as_str().unwrap()).collect();
+    let expected = ["no memory, one scale", "no memory, two scales", "one scale", "two scales"];
+    assert_eq!(names, expected);
+    for row in rows {
+        // Of three classes chance knows a third.
+        let accuracy = row["mean"].as_f64().unwrap();
+        assert!((0.6..=1.0).contains(&accuracy), "{row}");
+    }
+    let cell = dir.path().join("linear/two-scales_seed-0");
+    let read = || fs::read(cell.join("result.json")).unwrap();
+    let result: Value = serde_json::from_slice(&read()).unwrap();
+    assert_eq!(result["images"], serde_json::json!({ "train": 120, "taught": 0, "test": 24 }));
+    let config = fs::read_to_string(cell.join("config.toml")).unwrap();
+    assert!(config.contains("held_out = 0.0"), "{config}");
+
+    // A cell that is lost is run again, to the same accuracy.
+    fs::remove_dir_all(&cell).unwrap();
+    run(&dir, line);
+    let again: Value = serde_json::from_slice(&read()).unwrap();
+    assert_eq!(again["accuracy"], result["accuracy"]);
+    assert_eq!(
+        serde_json::from_slice::<Value>(&fs::read(dir.path().join("linear/table.json")).unwrap())
+            .unwrap(),
+        table
+    );
+    let error = refused(&dir, &format!("{line} --set image.tile=16"));
+    assert!(error.contains("linear-eval with image.tile = 16: expected 0"), "{error}");
+    let error = refused(&dir, &format!("{line} --gamma 0.05"));
+    assert!(error.contains("--gamma with linear-eval"), "{error}");
+}
+
+#[test]
 fn other_protocols_run_from_end_to_end() {
     if !has_adapter() {
         return;
@@ -106,5 +149,11 @@ fn other_protocols_run_from_end_to_end() {
     let grid = "reproduce ablation --data classes --classes fabric --out ablation";
     run(&dir, &format!("{grid} {quick}"));
     let rows = fs::read_to_string(dir.path().join("ablation/table.md")).unwrap();
-    assert!(rows.contains("| one scale | 0 | fabric |"), "{rows}");
+    for row in ["one scale", "two scales"] {
+        assert!(rows.contains(&format!("| {row} | 0 | fabric |")), "{rows}");
+        assert!(rows.contains(&format!("| no memory, {row} | 0 | fabric |")), "{rows}");
+    }
+    let cell = "ablation/no-memory-two-scales_gamma-0_00-fabric_seed-0";
+    let config = fs::read_to_string(dir.path().join(cell).join("config.toml")).unwrap();
+    assert!(config.contains("kind = \"kmeans\""), "{config}");
 }

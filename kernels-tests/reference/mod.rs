@@ -8,6 +8,7 @@ pub mod barlow;
 pub mod batch_norm;
 pub mod conv2d;
 pub mod cosine;
+pub mod cross_entropy;
 pub mod damage;
 pub mod deviation;
 pub mod finite;

@@ -14,6 +14,7 @@ mod heads;
 mod journal;
 pub mod kmeans;
 mod labels;
+pub mod linear;
 mod made;
 mod model;
 pub mod objective;

@@ -210,12 +210,12 @@ struct Run {
 
 /// Linear warm-up times half a cosine wave over all steps (Loshchilov and Hutter 2017).
 #[derive(Debug, Clone, Copy)]
-struct Schedule {
-    peak: f64,
+pub(super) struct Schedule {
+    pub peak: f64,
     /// Steps of the rise.
-    warmup: u64,
+    pub warmup: u64,
     /// Steps of the phase.
-    total: u64,
+    pub total: u64,
 }
 
 /// Steps of a phase that are run one after the other.
@@ -230,7 +230,7 @@ struct Pass {
 
 impl Schedule {
     /// Learning rate of `step`.
-    fn rate(&self, step: u64) -> f64 {
+    pub(super) fn rate(&self, step: u64) -> f64 {
         let rise = ((step + 1) as f64 / self.warmup.max(1) as f64).min(1.0);
         let share = step as f64 / self.total.max(1) as f64;
         self.peak * rise * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())

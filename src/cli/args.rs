@@ -18,7 +18,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Args)]
 pub struct DataArgs {
     /// The images: DIR (MVTec AD layout, class folders or plain images), plain:DIR, cifar10:DIR,
-    /// cifar100:DIR or idx:DIR.
+    /// cifar100:DIR, idx:DIR or svhn:DIR.
     #[arg(long, value_name = "SPEC", value_parser = data_spec())]
     pub data: DataSpec,
     /// Which class is normal.

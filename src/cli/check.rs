@@ -15,8 +15,8 @@ use crate::{Error, Result};
 #[command(after_help = "Examples:\n  anomem check surfaces\n  anomem check cifar10:/data/cifar10 \
                   --normal-class dog --json")]
 pub(super) struct Check {
-    /// DIR (MVTec AD layout, class folders or plain images), plain:DIR, cifar10:DIR, cifar100:DIR
-    /// or idx:DIR.
+    /// DIR (MVTec AD layout, class folders or plain images), plain:DIR, cifar10:DIR, cifar100:DIR,
+    /// idx:DIR or svhn:DIR.
     #[arg(value_parser = args::data_spec())]
     spec: DataSpec,
     #[command(flatten)]

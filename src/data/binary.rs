@@ -31,6 +31,17 @@ impl std::fmt::Debug for Records {
 }
 
 impl Records {
+    /// Images of `[height, width, channels]`, each as its planes, behind `header` bytes of `bytes`, which came
+    /// from `path`.
+    pub(super) fn of_planes(
+        path: &Path,
+        bytes: Vec<u8>,
+        header: usize,
+        [height, width, channels]: [usize; 3],
+    ) -> Self {
+        Self { path: path.to_path_buf(), bytes, header, labels: 0, height, width, channels }
+    }
+
     /// The file the records came from.
     pub fn path(&self) -> &Path {
         &self.path
@@ -79,6 +90,8 @@ pub(super) fn format_of(dir: &Path) -> Option<&'static str> {
         ("cifar100", "fine_label_names.txt"),
         ("idx", "train-images-idx3-ubyte"),
         ("idx", "train-images-idx3-ubyte.gz"),
+        ("svhn", "train_32x32.mat"),
+        ("svhn", "test_32x32.mat"),
     ];
     known.iter().find(|(_, file)| dir.join(file).is_file()).map(|(format, _)| *format)
 }
@@ -125,21 +138,19 @@ pub(super) fn scan_idx(dir: &Path) -> Result<Index> {
                 format!("{} labels for {count} images of {}", labels.dims[0], path.display());
             return Err(Error::file(label_path, message));
         }
-        let header = images.header;
-        let bytes = images.bytes;
-        let records =
-            Arc::new(Records { path, bytes, header, labels: 0, height, width, channels: 1 });
+        let records = Records::of_planes(&path, images.bytes, images.header, [height, width, 1]);
+        let records = Arc::new(records);
         let labels = &labels.bytes[labels.header..];
         add_records(&mut samples, &records, split, &classes, |k| labels[k])?;
     }
     Ok(index(Layout::Idx, samples, classes))
 }
 
-fn index(layout: Layout, samples: Vec<Sample>, classes: Vec<String>) -> Index {
+pub(super) fn index(layout: Layout, samples: Vec<Sample>, classes: Vec<String>) -> Index {
     Index { layout, samples, classes, superclasses: None, orphan_masks: Vec::new(), ignored: 0 }
 }
 
-fn add_records(
+pub(super) fn add_records(
     samples: &mut Vec<Sample>,
     records: &Arc<Records>,
     split: Split,

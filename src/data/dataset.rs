@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::spec::{DataSpec, Format};
-use super::{binary, folder};
+use super::{binary, folder, svhn};
 use crate::{Error, Result};
 
 /// The part of a set that a sample belongs to.
@@ -50,6 +50,8 @@ pub enum Layout {
     Cifar100,
     /// MNIST-like idx files.
     Idx,
+    /// SVHN's cropped digits.
+    Svhn,
 }
 
 impl fmt::Display for Layout {
@@ -62,6 +64,7 @@ impl fmt::Display for Layout {
             Self::Cifar10 => "CIFAR-10",
             Self::Cifar100 => "CIFAR-100",
             Self::Idx => "idx files",
+            Self::Svhn => "SVHN, cropped digits",
         })
     }
 }
@@ -188,6 +191,7 @@ impl Index {
             Format::Cifar10 => binary::scan_cifar10(dir),
             Format::Cifar100 => binary::scan_cifar100(dir),
             Format::Idx => binary::scan_idx(dir),
+            Format::Svhn => svhn::scan(dir),
         }?;
         if index.samples.is_empty() {
             return Err(no_images(dir, index.ignored));

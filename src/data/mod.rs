@@ -14,10 +14,12 @@ mod dataset;
 mod decode;
 mod folder;
 mod load;
+mod mat;
 mod pixels;
 mod raster;
 mod spec;
 mod stream;
+mod svhn;
 pub mod synth;
 #[cfg(test)]
 mod testing;

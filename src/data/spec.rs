@@ -17,6 +17,7 @@ use crate::{Error, Result};
 /// | `cifar10:DIR`  | the official binary version of CIFAR-10                              |
 /// | `cifar100:DIR` | the official binary version of CIFAR-100                             |
 /// | `idx:DIR`      | MNIST or Fashion-MNIST idx files, gzipped or not                     |
+/// | `svhn:DIR`     | SVHN's cropped digits, `train_32x32.mat` and `test_32x32.mat`        |
 ///
 /// ```
 /// use anomem::data::{DataSpec, Format};
@@ -46,14 +47,17 @@ pub enum Format {
     Cifar100,
     /// MNIST-like idx files.
     Idx,
+    /// SVHN's cropped digits, MATLAB files; one of the two may be missing.
+    Svhn,
 }
 
 /// Every prefix that a specification may have.
-const PREFIXES: [(&str, Format); 4] = [
+const PREFIXES: [(&str, Format); 5] = [
     ("plain", Format::Plain),
     ("cifar10", Format::Cifar10),
     ("cifar100", Format::Cifar100),
     ("idx", Format::Idx),
+    ("svhn", Format::Svhn),
 ];
 
 impl DataSpec {
@@ -128,6 +132,7 @@ mod tests {
             ("cifar10:/data/c", Format::Cifar10, "/data/c"),
             ("cifar100:c", Format::Cifar100, "c"),
             ("idx:C:\\mnist", Format::Idx, "C:\\mnist"),
+            ("svhn:digits", Format::Svhn, "digits"),
         ] {
             let spec: DataSpec = text.parse().unwrap();
             assert_eq!(spec, DataSpec { format, dir: dir.into() });

@@ -8,6 +8,7 @@ pub mod barlow;
 pub mod batch_norm;
 pub mod conv2d;
 pub mod cosine;
+pub mod cross_entropy;
 pub mod damage;
 pub mod deviation;
 pub mod finite;
@@ -94,6 +95,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         batch_norm::SHADERS,
         &conv2d::shaders(),
         cosine::SHADERS,
+        cross_entropy::SHADERS,
         damage::SHADERS,
         deviation::SHADERS,
         finite::SHADERS,

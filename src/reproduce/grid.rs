@@ -14,14 +14,17 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::plan::{Cell, Plan};
+use super::cell::{Cell, CellResult, Counts};
+use super::plan::Plan;
+use super::request::Protocol;
 use super::table::Table;
+use crate::anomem::linear::{LinearEvaluation, linear_evaluation};
 use crate::anomem::{Observer, RunFolder, Scorer, TrainOptions, TrainingSet, test, train};
 use crate::gpu::Gpu;
-use crate::report::{Metrics, write_atomic};
+use crate::report::{Evaluator, write_atomic};
 use crate::{Error, Result};
 
 /// Every `of`th cell, starting with the `this`th.
@@ -59,36 +62,6 @@ impl Jobs {
     fn take(self, cell: usize) -> bool {
         cell % self.of == self.this - 1
     }
-}
-
-/// What a cell leaves behind.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct CellResult {
-    /// The cell's name.
-    pub cell: String,
-    /// Its settings, beyond those of the grid.
-    pub settings: Vec<String>,
-    /// Images that took part.
-    pub images: Counts,
-    /// Fingerprint of the training images.
-    pub data: String,
-    /// The adapter and its driver.
-    pub adapter: String,
-    /// Time of the process that finished it; less than the whole where an earlier one was killed.
-    pub seconds: f64,
-    /// The figures of the test.
-    pub metrics: Metrics,
-}
-
-/// Images of a cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// Normal images trained on, those kept back for calibration among them.
-    pub train: usize,
-    /// Labelled anomalies trained on.
-    pub taught: usize,
-    /// Images tested on.
-    pub test: usize,
 }
 
 /// A plan and the folder of its results.
@@ -197,16 +170,26 @@ impl Grid {
         let data = set.fingerprint.clone();
         let options = TrainOptions { resume: true, ..TrainOptions::default() };
         let mut model = train(gpu, &config, set, folder, options, None, observer)?;
-        let scorer = Scorer::new(gpu, &mut model, "testing")?;
-        let (metrics, judged) = test(gpu, &model, &scorer, &dataset.test, skip_bad, observer)?;
+        let (metrics, tested, accuracy) = if self.plan.request.protocol == Protocol::LinearEval {
+            let classes = self.plan.images.classes(false)?;
+            let samples = [&dataset.train[..], &dataset.test];
+            let LinearEvaluation { accuracy, images } =
+                linear_evaluation(gpu, &mut model, classes, samples, skip_bad, observer)?;
+            (Evaluator::new().finish(), images, Some(accuracy))
+        } else {
+            let scorer = Scorer::new(gpu, &mut model, "testing")?;
+            let tested = test(gpu, &model, &scorer, &dataset.test, skip_bad, observer)?;
+            (tested.0, tested.1.len(), None)
+        };
         Ok(CellResult {
             cell: cell.name.clone(),
             settings: cell.settings.clone(),
-            images: Counts { train: all - taught, taught, test: judged.len() },
+            images: Counts { train: all - taught, taught, test: tested },
             data,
             adapter: format!("{} ({})", gpu.report().name, gpu.report().driver),
             seconds: begin.elapsed().as_secs_f64(),
             metrics,
+            accuracy,
         })
     }
 
@@ -400,7 +383,8 @@ mod tests {
             data: String::new(),
             adapter: "none".into(),
             seconds: 1.0,
-            metrics: crate::report::Evaluator::new().finish(),
+            metrics: Evaluator::new().finish(),
+            accuracy: None,
         };
         write_json(&path, &result).unwrap();
         let (done, table) = grid.table().unwrap();

@@ -4,7 +4,7 @@ use rand::SeedableRng;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
-use super::plan::{Cell, Selection};
+use super::cell::{Cell, Selection};
 use super::request::{Limits, Request};
 use crate::data::{DataSpec, Dataset, DatasetOptions, Format, Index, Layout, Sample, Split};
 use crate::{Error, Result};
@@ -104,7 +104,9 @@ impl Images {
             Selection::Class(class) => self.labelled(Some(class.clone()), None)?,
             Selection::Superclass(class) => self.labelled(None, Some(class.clone()))?,
             Selection::AllKindsBut(_) => self.labelled(self.normal_class.clone(), None)?,
-            Selection::Whole => Dataset::all_normal(&self.spec, self.index.clone()),
+            Selection::Whole | Selection::Classes => {
+                Dataset::all_normal(&self.spec, self.index.clone())
+            }
         };
         dataset.train = draw(&dataset.train, limits.train, 0, TRAIN);
         let (anomalous, normal): (Vec<_>, Vec<_>) =
@@ -120,6 +122,7 @@ impl Images {
                 let parts = sets.flat_map(|(_, samples)| draw(samples, most, 0, TEST_ANOMALOUS));
                 (Vec::new(), parts.collect())
             }
+            Selection::Classes => (Vec::new(), Vec::new()),
             Selection::AllKindsBut(unseen) => {
                 let pool = taught_kinds(&dataset, &anomalous, unseen, cell.draw);
                 let taught = draw(&pool, limits.taught, cell.draw, TAUGHT);
@@ -129,11 +132,14 @@ impl Images {
             }
         };
         let normal = draw(&normal, limits.test_normal, 0, TEST_NORMAL);
-        for (what, n) in [
+        // Where classes are told apart none is anomalous.
+        let needed = if cell.images == Selection::Classes { 2 } else { 3 };
+        let found = [
             ("normal images to train on", dataset.train.len()),
             ("normal images to test on", normal.len()),
             ("anomalous images to test on", tested.len()),
-        ] {
+        ];
+        for (what, n) in found.into_iter().take(needed) {
             if n == 0 {
                 return Err(self.error(&format!("{}: no {what}", cell.images)));
             }
@@ -214,6 +220,7 @@ pub(super) fn short_name(spec: &DataSpec) -> String {
     match spec.format {
         Format::Cifar10 => "CIFAR-10".into(),
         Format::Cifar100 => "CIFAR-100".into(),
+        Format::Svhn => "SVHN".into(),
         Format::Folder | Format::Plain | Format::Idx => spec
             .dir
             .file_name()

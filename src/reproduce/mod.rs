@@ -6,7 +6,9 @@
 //! all results -> Table -> table.md, table.csv, table.json, figure.svg
 //! ```
 
+mod cell;
 mod figure;
+mod figures;
 mod grid;
 mod images;
 mod notes;
@@ -16,7 +18,8 @@ mod request;
 mod table;
 mod variants;
 
-pub use grid::{CellResult, Counts, Grid, Jobs};
-pub use plan::{Cell, Plan, Selection};
+pub use cell::{Cell, CellResult, Counts, Selection};
+pub use grid::{Grid, Jobs};
+pub use plan::Plan;
 pub use request::{Limits, Protocol, Request, Size};
 pub use table::Table;

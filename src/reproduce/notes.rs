@@ -1,8 +1,8 @@
 //! The head of a table: what was run, and what stands between it and the paper.
 
-use super::grid::CellResult;
+use super::cell::CellResult;
 use super::request::{Protocol, Request, Size};
-use crate::anomem::{Backbone, Pseudo};
+use crate::anomem::{Backbone, Pseudo, Stage2Training};
 
 /// Draws of labelled anomalies that the paper's means are over.
 const PAPER_DRAWS: usize = 10;
@@ -16,7 +16,11 @@ pub(super) fn run_notes(request: &Request, results: &[CellResult]) -> Vec<String
     let mut adapters: Vec<&str> = results.iter().map(|r| r.adapter.as_str()).collect();
     adapters.sort_unstable();
     adapters.dedup();
+    let linear = request.protocol == Protocol::LinearEval;
     let images = match (limits.train, limits.test_normal, limits.test_anomalous) {
+        (Some(train), Some(test), _) if linear => format!(
+            "at most {train} images to train on and {test} to test on, drawn once by a fixed seed"
+        ),
         (Some(train), Some(normal), Some(anomalous)) => format!(
             "at most {train} normal images to train on, {normal} normal and {anomalous} anomalous ones \
              to test on, drawn once by a fixed seed"
@@ -27,8 +31,11 @@ pub(super) fn run_notes(request: &Request, results: &[CellResult]) -> Vec<String
         0 => String::new(),
         steps => format!(", at least {steps} steps"),
     };
-    vec![
-        "AUROC in %, mean ± standard deviation over runs (labelled draws x seeds)".to_owned(),
+    let mut notes = vec![
+        format!(
+            "{} in %, mean ± standard deviation over runs (labelled draws x seeds)",
+            request.protocol.measure()
+        ),
         format!(
             "size {size}: {backbone} at width {}, {} x {} pixels, {} epochs in batches of {}{least}; \
              {images}",
@@ -39,7 +46,32 @@ pub(super) fn run_notes(request: &Request, results: &[CellResult]) -> Vec<String
             config.train.batch
         ),
         format!("adapter: {}", adapters.join("; ")),
-    ]
+    ];
+    if linear {
+        notes.push(
+            "a linear classifier, trained on what the frozen encoder's last stage shows of the training \
+             images in the mean, without augmentation; top-1 on the test images"
+                .to_owned(),
+        );
+        notes.push("no memory: stage 1 without one".to_owned());
+    }
+    if request.protocol == Protocol::Ablation {
+        notes.push(
+            "no memory: stage 1 without one, then the centroids (k-means) of the trained encoder's \
+             features in its place"
+                .to_owned(),
+        );
+    }
+    if linear || request.protocol == Protocol::Ablation {
+        if config.stage2.training == Stage2Training::Joint {
+            notes.push(
+                "stage2.training = \"frozen\" in every row instead of \"joint\", which needs a memory \
+                 during training"
+                    .to_owned(),
+            );
+        }
+    }
+    notes
 }
 
 fn backbone(backbone: Backbone) -> &'static str {
@@ -96,7 +128,10 @@ pub(super) fn paper_notes(request: &Request, table: Option<&str>) -> Vec<String>
                 "paper: arXiv 2211.09041, {table}; unlike it: {}",
                 differences(request).join("; ")
             ),
-            "error reduction, %: the share of the paper's 1 - AUROC that is gone".into(),
+            format!(
+                "error reduction, %: the share of the paper's 1 - {} that is gone",
+                request.protocol.measure()
+            ),
         ],
         Some(table) => vec![format!(
             "not comparable with the paper (arXiv 2211.09041, {table}), whose numbers stand here for \

@@ -1,71 +1,16 @@
 //! A protocol as cells, each one training, and as rows of a table that read them.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use serde::Serialize;
-
+use super::cell::{Cell, Selection};
 use super::images::{CellImages, Images};
 use super::paper::{Set, published};
 use super::request::{Protocol, Request};
 use super::variants::{Axis, Variant, variants};
-use crate::anomem::Config;
 use crate::{Error, Result};
 
 /// The curve over gamma.
 pub(super) const THIS_RUN: &str = "this run";
-
-/// One training and its test.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Cell {
-    /// Unique in its grid; the name of its folder.
-    pub name: String,
-    /// Assignments on top of the request's configuration.
-    pub settings: Vec<String>,
-    /// Which images are normal.
-    pub images: Selection,
-    /// Share of labelled anomalies among the training images, where the protocol draws one.
-    pub gamma: f64,
-    /// Labelled anomalies are drawn by it.
-    pub draw: u64,
-}
-
-/// Which images of a set are normal, which are taught.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Selection {
-    /// One class is normal; a share of the others is taught.
-    Class(String),
-    /// One super-class of CIFAR-100 is normal; a share of the others is taught.
-    Superclass(String),
-    /// Every image is normal.
-    Whole,
-    /// What the set says is normal; every kind of anomaly but this one is taught.
-    AllKindsBut(String),
-}
-
-impl fmt::Display for Selection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Class(name) | Self::Superclass(name) => f.write_str(name),
-            Self::Whole => f.write_str("whole set"),
-            Self::AllKindsBut(kind) => write!(f, "without {kind}"),
-        }
-    }
-}
-
-impl Cell {
-    /// The whole configuration.
-    ///
-    /// # Errors
-    /// Settings that do not fit each other.
-    pub fn config(&self, base: &Config) -> Result<Config> {
-        let mut config = base.clone();
-        self.settings.iter().try_for_each(|assignment| config.set(assignment))?;
-        config.validate()?;
-        Ok(config)
-    }
-}
 
 /// Rows of a table under one variant and share of anomalies.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,7 +20,7 @@ pub(super) struct Group {
     /// Curves of the figure that its mean is a point of, each with its x.
     pub points: Vec<(String, f64)>,
     pub entries: Vec<Entry>,
-    /// What the paper prints for the mean over all entries: where, and the AUROC.
+    /// What the paper prints for the mean over all entries: where, and the figure.
     pub paper: Option<(&'static str, f64)>,
 }
 
@@ -115,6 +60,7 @@ impl Plan {
         let what = match request.protocol {
             Protocol::Ood => "set",
             Protocol::CrossType => "unseen kind",
+            Protocol::LinearEval => "classes",
             _ => "class",
         };
         let (cells, groups) = (Vec::new(), Vec::new());
@@ -122,6 +68,7 @@ impl Plan {
         match plan.request.protocol {
             Protocol::Ood => plan.ood(),
             Protocol::CrossType => plan.cross_type()?,
+            Protocol::LinearEval => plan.linear_eval(&variants)?,
             _ => plan.one_vs_all(&variants)?,
         }
         Ok(plan)
@@ -216,6 +163,21 @@ impl Plan {
         let entries = self.images.against().map(entry).collect();
         let (variant, points) = (String::new(), Vec::new());
         self.groups.push(Group { variant, gamma: None, points, entries, paper: None });
+    }
+
+    /// One training per variant and seed, on all classes.
+    fn linear_eval(&mut self, variants: &[Variant]) -> Result<()> {
+        let classes = self.images.classes(false)?;
+        let (set, name) = (Set::of(self.images.layout(), classes), classes.len().to_string());
+        for Variant { name: variant, settings, .. } in variants {
+            let cell = folder_name(variant);
+            let cells = self.replicates(&cell, settings, &Selection::Classes, 0.0, None);
+            let paper = set.and_then(|set| published(Protocol::LinearEval, set, variant, 0.0));
+            let entries = vec![Entry { name: name.clone(), cells, kind: None, paper }];
+            let (variant, points) = (variant.clone(), Vec::new());
+            self.groups.push(Group { variant, gamma: None, points, entries, paper: None });
+        }
+        Ok(())
     }
 
     fn cross_type(&mut self) -> Result<()> {
@@ -378,6 +340,22 @@ mod tests {
         assert_eq!((grid.groups.len(), grid.cells.len()), (4, 12));
         assert_eq!(names(&grid).len(), 12);
         assert!(grid.cells[0].settings.contains(&"memory.slots=[16, 16]".to_owned()));
+    }
+
+    #[test]
+    fn linear_evaluation_takes_all_classes() {
+        let linear = plan(|r| (r.protocol, r.seeds) = (Protocol::LinearEval, 2)).unwrap();
+        assert_eq!((linear.groups.len(), linear.cells.len()), (4, 8));
+        assert_eq!(names(&linear).len(), 8);
+        assert_eq!(linear.cells[1].name, "no-memory-one-scale_seed-1");
+        for cell in &linear.cells {
+            assert!(cell.settings.contains(&"score.held_out=0.0".to_owned()));
+            let of = linear.images_of(cell).unwrap();
+            assert_eq!((of.dataset.train.len(), of.dataset.test.len(), of.taught.len()), (6, 6, 0));
+        }
+        let entries: Vec<&str> =
+            linear.groups.iter().flat_map(|g| &g.entries).map(|e| e.name.as_str()).collect();
+        assert_eq!(entries, ["3"; 4]);
     }
 
     #[test]

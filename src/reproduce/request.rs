@@ -52,6 +52,7 @@ named! {
         SamplingRatio = "sampling-ratio", "Figure 4: share of positions of each scale, one-vs-all.";
         ScaleWeights = "scale-weights", "Weight of a scale relative to the one before it, one-vs-all.";
         Ablation = "ablation", "Table 4: parts of the method left out, one-vs-all.";
+        LinearEval = "linear-eval", "Top-1 accuracy of a linear classifier on the frozen encoder, over all classes.";
     }
 }
 
@@ -75,6 +76,13 @@ pub struct Limits {
     pub test_normal: Option<usize>,
     /// Anomalous images to test on, of each set in `ood`.
     pub test_anomalous: Option<usize>,
+}
+
+impl Protocol {
+    /// What it measures, of which its tables print per cent.
+    pub(super) fn measure(self) -> &'static str {
+        if self == Self::LinearEval { "accuracy" } else { "AUROC" }
+    }
 }
 
 impl Size {
@@ -173,7 +181,7 @@ impl Request {
     /// Refuses what the protocol has no use for.
     pub(super) fn check(&self) -> Result<()> {
         use Protocol::{
-            Ablation, CrossType, MemorySize, OneVsAll, Ood, SamplingRatio, ScaleWeights,
+            Ablation, CrossType, LinearEval, MemorySize, OneVsAll, Ood, SamplingRatio, ScaleWeights,
         };
         let protocol = self.protocol;
         let only = |given: bool, flag: &str, fits: &[Protocol]| {
@@ -201,6 +209,12 @@ impl Request {
             if let Some(n) = value.filter(|n| !(1..=MOST_REPEATS).contains(n)) {
                 return Err(Error::Usage(format!("{name} {n}: expected 1 to {MOST_REPEATS}")));
             }
+        }
+        if protocol == LinearEval && self.config.image.tile > 0 {
+            return Err(Error::Usage(format!(
+                "linear-eval with image.tile = {}: expected 0, since whole images are classified",
+                self.config.image.tile
+            )));
         }
         self.config.validate()?;
         let last = self.config.seed + self.seeds as u64 - 1;

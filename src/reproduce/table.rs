@@ -6,12 +6,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::cell::CellResult;
 use super::figure::{Curve, Figure, Point};
-use super::grid::{CellResult, write_json};
+use super::figures::{Spread, error_reduction, figures, means, pixel_aurocs};
+use super::grid::write_json;
 use super::images::short_name;
 use super::notes::{caveats, paper_notes, run_notes};
-use super::plan::{Entry, Group, Plan, THIS_RUN};
-use crate::report::{Summary, write_atomic};
+use super::plan::{Group, Plan, THIS_RUN};
+use crate::report::write_atomic;
 use crate::{Error, Result};
 
 /// All results of a grid.
@@ -22,20 +24,22 @@ pub struct Table {
     notes: Vec<String>,
     /// Whether the paper's numbers are for the same thing.
     comparable: bool,
+    /// What a row's figures are: AUROC, or accuracy.
+    measure: &'static str,
     what: &'static str,
     rows: Vec<Row>,
     #[serde(skip)]
     figure: Option<Figure>,
 }
 
-/// A line of the table; AUROC in 0..=1.
+/// A line of the table; figures in 0..=1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Row {
     variant: String,
     gamma: Option<f64>,
     name: String,
     #[serde(flatten)]
-    auroc: Spread,
+    figure: Spread,
     /// Of pixels, where every image of the group has its mask.
     #[serde(skip_serializing_if = "Option::is_none")]
     pixel: Option<Spread>,
@@ -46,31 +50,6 @@ struct Row {
     error_reduction: Option<f64>,
 }
 
-/// Mean and standard deviation over draws and seeds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-struct Spread {
-    mean: f64,
-    /// Of a sample; `None` for a single value.
-    deviation: Option<f64>,
-    runs: usize,
-}
-
-impl Spread {
-    /// `values` must not be empty.
-    fn of(values: &[f64]) -> Self {
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-        let deviation = (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt());
-        Self { mean, deviation, runs: values.len() }
-    }
-}
-
-/// The share of the other's error (1 - AUROC) that is gone; negative where there is more.
-fn error_reduction(ours: f64, theirs: f64) -> f64 {
-    ((1.0 - theirs) - (1.0 - ours)) / (1.0 - theirs)
-}
-
 impl Table {
     /// Reads the results of all cells of `plan`, in order.
     ///
@@ -79,26 +58,27 @@ impl Table {
     pub(super) fn of(plan: &Plan, results: &[CellResult]) -> Result<Self> {
         let request = &plan.request;
         let comparable = caveats(request).is_empty();
+        let measure = request.protocol.measure();
         let (mut rows, mut curves) = (Vec::new(), Vec::new());
         for group in &plan.groups {
-            let image = |entry| aurocs(entry, results);
+            let image = |entry| figures(request.protocol, entry, results);
             let image: Vec<Vec<f64>> = group.entries.iter().map(image).collect::<Result<_>>()?;
             let pixel: Option<Vec<Vec<f64>>> =
                 group.entries.iter().map(|entry| pixel_aurocs(entry, results)).collect();
             let row = |name: &str, image: &[f64], pixel: Option<&[f64]>, paper: Paper| {
-                let auroc = Spread::of(image);
+                let figure = Spread::of(image);
                 let theirs = paper.map(|(_, theirs)| theirs);
                 Row {
                     variant: group.variant.clone(),
                     gamma: group.gamma,
                     name: name.to_owned(),
-                    auroc,
+                    figure,
                     pixel: pixel.map(Spread::of),
                     paper: theirs,
                     paper_table: paper.map(|(table, _)| table),
                     error_reduction: theirs
                         .filter(|_| comparable)
-                        .map(|theirs| error_reduction(auroc.mean, theirs)),
+                        .map(|theirs| error_reduction(figure.mean, theirs)),
                 }
             };
             for (i, entry) in group.entries.iter().enumerate() {
@@ -107,7 +87,7 @@ impl Table {
             }
             let pixel = pixel.map(|all| means(&all));
             let mean = row("mean", &means(&image), pixel.as_deref(), group.paper);
-            add_points(&mut curves, group, &mean.auroc);
+            add_points(&mut curves, group, &mean.figure);
             if let (Some(gamma), Some(theirs), true) = (group.gamma, mean.paper, comparable)
                 && group.points.iter().any(|(series, _)| series == THIS_RUN)
             {
@@ -122,13 +102,13 @@ impl Table {
         let figure = plan.axis.filter(|_| !curves.is_empty()).map(|axis| Figure {
             title: title.clone(),
             x: axis.label.into(),
-            y: "AUROC, %".into(),
+            y: format!("{measure}, %"),
             log: axis.log,
             curves,
         });
         let paper_table = rows.iter().find_map(|row| row.paper_table);
         let notes = [run_notes(request, results), paper_notes(request, paper_table)].concat();
-        Ok(Self { title, notes, comparable, what: plan.what, rows, figure })
+        Ok(Self { title, notes, comparable, measure, what: plan.what, rows, figure })
     }
 
     /// Writes `table.md`, `table.csv`, `table.json`, and where a setting was varied `figure.svg`.
@@ -155,11 +135,11 @@ impl Table {
                 r.gamma.map_or("-".into(), |g| g.to_string())
             }),
             (true, self.what, |r| r.name.clone()),
-            (true, "AUROC", |r| spread(&r.auroc)),
+            (true, self.measure, |r| spread(&r.figure)),
             (any(|r| r.pixel.is_some()), "pixel AUROC", |r| {
                 r.pixel.as_ref().map_or("-".into(), spread)
             }),
-            (true, "runs", |r| r.auroc.runs.to_string()),
+            (true, "runs", |r| r.figure.runs.to_string()),
             (any(|r| r.paper.is_some()), "paper", |r| per_cent(r.paper)),
             (any(|r| r.error_reduction.is_some()), "error reduction", |r| {
                 per_cent(r.error_reduction)
@@ -189,11 +169,12 @@ impl Table {
         let fail = |e: csv::Error| Error::Internal(format!("table to CSV: {e}"));
         let number = |value: Option<f64>| value.map_or(String::new(), |v| v.to_string());
         let mut writer = csv::Writer::from_writer(Vec::new());
+        let measure = self.measure.to_lowercase();
         let head = [
             "variant",
             "gamma",
             self.what,
-            "auroc",
+            &measure,
             "deviation",
             "runs",
             "pixel_auroc",
@@ -202,7 +183,7 @@ impl Table {
         ];
         writer.write_record(head).map_err(fail)?;
         for r in &self.rows {
-            let Spread { mean, deviation, runs } = r.auroc;
+            let Spread { mean, deviation, runs } = r.figure;
             let record = [
                 r.variant.clone(),
                 number(r.gamma),
@@ -220,7 +201,7 @@ impl Table {
     }
 }
 
-/// What the paper prints: where, and the AUROC.
+/// What the paper prints: where, and the figure.
 type Paper = Option<(&'static str, f64)>;
 
 /// A column's text in a row.
@@ -233,40 +214,6 @@ fn per_cent(share: Option<f64>) -> String {
 fn spread(of: &Spread) -> String {
     let mean = per_cent(Some(of.mean));
     of.deviation.map_or(mean.clone(), |deviation| format!("{mean} ± {:.1}", 100.0 * deviation))
-}
-
-/// The figures of an entry in one of its cells.
-fn summary<'a>(entry: &Entry, result: &'a CellResult) -> Option<&'a Summary> {
-    match &entry.kind {
-        None => Some(&result.metrics.overall),
-        Some(kind) => result.metrics.kinds.get(kind),
-    }
-}
-
-/// The AUROC of each of an entry's cells.
-fn aurocs(entry: &Entry, results: &[CellResult]) -> Result<Vec<f64>> {
-    let of = |cell: usize| {
-        let result = &results[cell];
-        summary(entry, result).and_then(|summary| summary.image_auroc).ok_or_else(|| {
-            Error::Usage(format!(
-                "cell {}: its result has no AUROC for {}; remove its folder and run it again",
-                result.cell, entry.name
-            ))
-        })
-    };
-    entry.cells.iter().map(|cell| of(*cell)).collect()
-}
-
-/// The pixel AUROC of each of an entry's cells, where all have one.
-fn pixel_aurocs(entry: &Entry, results: &[CellResult]) -> Option<Vec<f64>> {
-    entry.cells.iter().map(|cell| summary(entry, &results[*cell])?.pixel_auroc).collect()
-}
-
-/// The mean over entries for each draw and seed, so that their deviation is that of the mean.
-fn means(entries: &[Vec<f64>]) -> Vec<f64> {
-    let runs = entries.first().map_or(0, Vec::len);
-    let mean = |run: usize| entries.iter().map(|e| e[run]).sum::<f64>() / entries.len() as f64;
-    (0..runs).map(mean).collect()
 }
 
 fn curve_called<'a>(curves: &'a mut Vec<Curve>, name: &str) -> &'a mut Curve {
@@ -291,18 +238,6 @@ mod tests {
     use crate::reproduce::plan::testing::{files, plan, request};
     use crate::reproduce::{Counts, Protocol, Request, Size};
 
-    #[test]
-    fn spreads_and_reductions_by_hand() {
-        assert_eq!(Spread::of(&[0.5]), Spread { mean: 0.5, deviation: None, runs: 1 });
-        let of = Spread::of(&[0.25, 0.75]);
-        assert_eq!((of.mean, of.runs), (0.5, 2));
-        // Squares 1/16 + 1/16, over n - 1 = 1.
-        assert!((of.deviation.unwrap() - 0.125_f64.sqrt()).abs() < 1e-15);
-        assert!((error_reduction(0.95, 0.9) - 0.5).abs() < 1e-12);
-        assert!((error_reduction(0.8, 0.9) + 1.0).abs() < 1e-12);
-        assert_eq!(means(&[vec![0.0, 0.5], vec![1.0, 0.5]]), [0.5, 0.5]);
-    }
-
     /// A result with AUROC `rank / 4`: one anomaly among four normal images.
     fn result(cell: &str, rank: u8) -> CellResult {
         of_kind("x", cell, rank)
@@ -320,6 +255,7 @@ mod tests {
             adapter: "an adapter (1.0)".into(),
             seconds: f64::from(rank),
             metrics: evaluator.finish(),
+            accuracy: None,
         }
     }
 
@@ -331,9 +267,9 @@ mod tests {
             plan.cells.iter().zip(ranks).map(|(cell, rank)| result(&cell.name, rank)).collect();
         let table = Table::of(&plan, &results).unwrap();
         // Seed 0: 1/4, 3/4, 4/4; seed 1: 2/4, 2/4, 4/4; both have the mean 2/3.
-        let means: Vec<f64> = table.rows.iter().map(|row| row.auroc.mean).collect();
+        let means: Vec<f64> = table.rows.iter().map(|row| row.figure.mean).collect();
         assert_eq!(means, [0.375, 0.625, 1.0, 2.0 / 3.0]);
-        assert!(table.rows[3].auroc.deviation.unwrap() < 1e-15);
+        assert!(table.rows[3].figure.deviation.unwrap() < 1e-15);
         let text = table.to_markdown();
         let (head, rows) = text.split_once("| gamma").unwrap();
         assert!(
@@ -360,6 +296,30 @@ mod tests {
         let none = CellResult { metrics: Evaluator::new().finish(), ..result("cell", 1) };
         let error = Table::of(&plan, &vec![none; 3]).unwrap_err().to_string();
         assert!(error.contains("no AUROC for a"), "{error}");
+    }
+
+    #[test]
+    fn a_linear_evaluation_prints_accuracies() {
+        let plan = plan(|r| r.protocol = Protocol::LinearEval).unwrap();
+        let mut results: Vec<CellResult> =
+            plan.cells.iter().map(|cell| result(&cell.name, 1)).collect();
+        for (result, accuracy) in results.iter_mut().zip([0.5, 0.625, 0.75, 1.0]) {
+            result.accuracy = Some(accuracy);
+        }
+        let table = Table::of(&plan, &results).unwrap();
+        let text = table.to_markdown();
+        assert!(
+            text.contains("accuracy in %") && text.contains("200 images to train on"),
+            "{text}"
+        );
+        assert!(text.contains("\n| variant | classes | accuracy | runs |"), "{text}");
+        assert!(text.contains("\n| no memory, two scales | 3 | 62.5 | 1 |"), "{text}");
+        assert!(text.ends_with("\n| two scales | 3 | 100.0 | 1 |\n"), "{text}");
+        let csv = String::from_utf8(table.to_csv().unwrap()).unwrap();
+        assert!(csv.starts_with("variant,gamma,classes,accuracy,"), "{csv}");
+        results[2].accuracy = None;
+        let error = Table::of(&plan, &results).unwrap_err().to_string();
+        assert!(error.contains("one-scale_seed-0: its result has no accuracy for 3"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The settings that the grids over one-vs-all vary.
 
 use super::request::{Protocol, Request};
+use crate::anomem::Stage2Training;
 use crate::{Error, Result};
 
 /// One set of settings.
@@ -66,7 +67,7 @@ pub(super) fn variants(request: &Request) -> Result<(Vec<Variant>, Option<Axis>)
             };
             values(&WEIGHTS).iter().map(weighted).collect()
         }
-        Protocol::Ablation => ablation(request)?,
+        Protocol::Ablation | Protocol::LinearEval => ablation(request)?,
         Protocol::OneVsAll | Protocol::Ood | Protocol::CrossType => {
             vec![Variant { name: String::new(), settings: Vec::new(), points: Vec::new() }]
         }
@@ -114,15 +115,18 @@ fn per_scale(
         .collect()
 }
 
-/// Table 4: rows are lists of assignments.
+/// Table 4: one scale and all, first with centroids in the memory's place, then with a learned memory.
+///
+/// Centroids are found after stage 1, so that no row may train stage 2 together with it: rows differ in the
+/// memory and the scales alone. A linear evaluation, which scores nothing, trains on every image.
 fn ablation(request: &Request) -> Result<Vec<Variant>> {
     let (memory, loss) = (&request.config.memory, &request.config.loss);
     let [.., stage] = memory.scales[..] else { return Ok(Vec::new()) };
     let scales = memory.scales.len();
     if scales < 2 {
         return Err(Error::Usage(format!(
-            "memory.scales = {:?}: the ablation leaves scales out, expected two or more",
-            memory.scales
+            "memory.scales = {:?}: {} leaves scales out, expected two or more",
+            memory.scales, request.protocol
         )));
     }
     let last = scales - 1;
@@ -136,8 +140,24 @@ fn ablation(request: &Request) -> Result<Vec<Variant>> {
         one.push(format!("stage2.grid=[{cells}]"));
     }
     let all = if scales == 2 { "two scales".into() } else { format!("{scales} scales") };
-    let rows = [("one scale".to_owned(), one), (all, Vec::new())];
-    Ok(rows.map(|(name, settings)| Variant { name, settings, points: Vec::new() }).into())
+    let mut common = Vec::new();
+    if request.protocol == Protocol::LinearEval {
+        common.push("score.held_out=0.0".to_owned());
+    }
+    if request.config.stage2.training == Stage2Training::Joint {
+        common.push("stage2.training=frozen".to_owned());
+    }
+    let centroids = ["memory.kind=kmeans", "memory.revive=false"].map(str::to_owned).to_vec();
+    let learned = Vec::new();
+    let mut rows = Vec::new();
+    for (memory, settings) in [("no memory, ", centroids), ("", learned)] {
+        for (name, scales) in [("one scale", &one), (&all, &Vec::new())] {
+            let settings = [scales, &settings, &common].into_iter().flatten().cloned().collect();
+            let name = format!("{memory}{name}");
+            rows.push(Variant { name, settings, points: Vec::new() });
+        }
+    }
+    Ok(rows)
 }
 
 /// Makes variants of the same settings one, so that each is trained once.
@@ -197,9 +217,20 @@ mod tests {
 
         let mut rows = request(Protocol::Ablation);
         let names: Vec<_> = variants(&rows).unwrap().0.into_iter().map(|v| v.name).collect();
-        assert_eq!(names, ["one scale", "two scales"]);
-        let one = settings(&rows)[0].clone();
+        let learned = ["one scale", "two scales"];
+        assert_eq!(names[..2], learned.map(|name| format!("no memory, {name}")));
+        assert_eq!(names[2..], learned);
+        let [none_one, none_two, one, two] = &settings(&rows)[..] else { panic!("four rows") };
         assert_eq!(one[..2], ["memory.scales=[4]", "memory.slots=[16]"]);
+        assert!(two.is_empty());
+        assert_eq!(*none_two, ["memory.kind=kmeans", "memory.revive=false"]);
+        assert_eq!(*none_one, [&one[..], none_two].concat());
+        // Rows with heads trained along stage 1 beside rows without would differ in more than the memory.
+        let mut joint = rows.clone();
+        joint.config.set("stage2.training=joint").unwrap();
+        let all = settings(&joint);
+        assert!(all.iter().all(|of| of.last().unwrap() == "stage2.training=frozen"), "{all:?}");
+        let one = one.clone();
         one.iter().for_each(|assignment| rows.config.set(assignment).unwrap());
         assert!(variants(&rows).unwrap_err().to_string().contains("memory.scales = [4]"));
     }
