@@ -68,3 +68,21 @@ fn barlow_twins_trains() {
     assert!(bytes(&of("b")) == bytes(&of("c")), "two runs of one seed differ");
     assert!(log(&of("b"))[7]["scales"][1]["contrast"].as_f64().unwrap() < 64.0);
 }
+
+#[test]
+fn a_memory_learns_at_the_fixed_point_too() {
+    if !has_adapter() {
+        return;
+    }
+    let dir = surfaces();
+    let of = |name: &str| dir.path().join(name);
+    let of_gradient = |kind: &str| format!("--epochs 8 --set memory.gradient={kind}");
+    for kind in ["unrolled", "implicit"] {
+        run(&dir, &train(kind, &of_gradient(kind)));
+        let scales: Vec<f64> =
+            log(&of(kind)).iter().map(|r| r["scales"][1]["contrast"].as_f64().unwrap()).collect();
+        assert!(scales[7] < scales[0], "{kind}: {scales:?}");
+    }
+    assert!(bytes(&of("unrolled")) != bytes(&of("implicit")), "the setting changed nothing");
+    run(&dir, "test --model implicit --data data");
+}

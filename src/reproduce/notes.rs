@@ -62,14 +62,13 @@ pub(super) fn run_notes(request: &Request, results: &[CellResult]) -> Vec<String
                 .to_owned(),
         );
     }
-    if linear || request.protocol == Protocol::Ablation {
-        if config.stage2.training == Stage2Training::Joint {
-            notes.push(
-                "stage2.training = \"frozen\" in every row instead of \"joint\", which needs a memory \
-                 during training"
-                    .to_owned(),
-            );
-        }
+    let both = linear || request.protocol == Protocol::Ablation;
+    if both && config.stage2.training == Stage2Training::Joint {
+        notes.push(
+            "stage2.training = \"frozen\" in every row instead of \"joint\", which needs a memory \
+             during training"
+                .to_owned(),
+        );
     }
     notes
 }
