@@ -120,7 +120,7 @@ fn faults_are_named_with_their_place() {
     };
     // Far more than there is, in the tag of the data: nothing of that size may be made.
     let mut greedy = x();
-    greedy[60..64].copy_from_slice(&u32::MAX.to_le_bytes());
+    greedy[52..56].copy_from_slice(&u32::MAX.to_le_bytes());
     let mut bomb = x();
     bomb[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
     let mut checksum = packed(&x());
@@ -139,8 +139,8 @@ fn faults_are_named_with_their_place() {
         (header(136, &words(&[5])), "byte 136: array flags of type 5: expected 6"),
         (file(&[vec![1, 2, 3]]), "byte 128: 3 bytes: expected an element's tag of 8"),
         (one(x()), "holds no array y"),
-        (one(greedy.clone()), "byte 184: element of type 2, 4294967295 bytes: expected"),
-        (one(packed(&greedy)), "byte 128, compressed element, byte 48 of its contents: element"),
+        (one(greedy.clone()), "byte 176: element of type 2, 4294967295 bytes: expected"),
+        (one(packed(&greedy)), "byte 128, compressed element, byte 40 of its contents: element"),
         (one(packed(&bomb)), "compressed element of type 14, 4294967295 bytes: expected"),
         (one(packed(&x()[..40])), "32 bytes in a compressed element: expected"),
         (one(packed(&[x(), vec![0]].concat())), "more bytes in a compressed element"),
