@@ -20,8 +20,9 @@ const KEPT_BACK: usize = 5;
 pub struct Knowledge {
     /// Anomalies of the set that was taught, kept back; absent where there were too few.
     pub taught: Option<f64>,
-    /// Anomalies made of normal images: what it has not been taught.
-    pub made: f64,
+    /// Anomalies made of normal images: what it has not been taught. Absent where none could be made that shows,
+    /// of images of one value.
+    pub made: Option<f64>,
 }
 
 /// What teaching changed.
@@ -112,9 +113,5 @@ fn knowledge(
     let scorer = Scorer::new(gpu, model, "knowledge")?;
     let of = |pixels: &Pixels| scorer.scores(gpu, model, pixels);
     let normal = of(normals)?;
-    let taught = match kept.n {
-        0 => None,
-        _ => Some(auroc(&normal, &of(kept)?)?),
-    };
-    Ok(Knowledge { taught, made: auroc(&normal, &of(made)?)? })
+    Ok(Knowledge { taught: auroc(&normal, &of(kept)?)?, made: auroc(&normal, &of(made)?)? })
 }

@@ -618,7 +618,7 @@ impl Run {
             Pseudo::None => None,
             pseudo => {
                 let made = make(gpu, &mut self.model, &self.held_out.pixels, pseudo)?;
-                Some(auroc(&tiles, &scorer.scores(gpu, &self.model, &made)?)?)
+                auroc(&tiles, &scorer.scores(gpu, &self.model, &made)?)?
             }
         };
         if let Some(auroc) = self.model.made_auroc {

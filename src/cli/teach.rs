@@ -106,9 +106,10 @@ fn table(taught: &Taught) -> String {
         before.taught,
         after.taught,
     );
-    text +=
-        &row("anomalies made of normal images, not taught", Some(before.made), Some(after.made));
-    if after.made < before.made - 0.01 {
+    text += &row("anomalies made of normal images, not taught", before.made, after.made);
+    if let (Some(before), Some(after)) = (before.made, after.made)
+        && after < before - 0.01
+    {
         text += "The model knows what it was not taught less well than before.\n";
     }
     text
