@@ -44,7 +44,7 @@ def main():
         anomem("test", "--model", model, "--data", rest, "--json", json_file)
         result = json.loads(json_file.read_text())
         of = lambda chosen: statistics.mean(k["image_auroc"] for n, k in result["kinds"].items() if (n in o.kinds) == chosen)
-        row = [of(True), of(False), result["overall"]["pixel_auroc"], result["overall"]["aupro"]]
+        row = [of(True), of(False), result["pixel_auroc"], result["aupro"]]
         figures.setdefault(key, []).append([100 * v for v in row])
 
     for seed in range(o.seeds):
