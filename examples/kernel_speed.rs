@@ -1,4 +1,4 @@
-//! Speed of the heavy kernels, convolutions and NT-Xent: `cargo run --release --example kernel_speed
+//! Speed of the heavy kernels, convolutions, NT-Xent and retrievals: `cargo run --release --example kernel_speed
 //! [simple|tiled|subgroup] [WORD]`, where WORD picks the shapes whose name contains it.
 //!
 //! GFLOP/s is the work divided by wall time, and by the process's own CPU time per core, which on a software driver
@@ -7,6 +7,7 @@
 use anomem::autograd::{Element, Plan, PlanOptions, Tape, Value};
 use anomem::gpu::{AdapterClass, Gpu, OpenOptions, Variant};
 use anomem::ops::conv2d::conv2d;
+use anomem::ops::hopfield::{Gradient, HopfieldOptions, hopfield};
 use anomem::ops::nt_xent::{Negatives, NtXentOptions, nt_xent};
 use anomem::tensor::Store;
 use std::time::Instant;
@@ -36,6 +37,22 @@ const LOSSES: &[(&str, [usize; 2])] = &[
     ("nt_xent 9728 rows of 256", [9728, 256]),
 ];
 
+/// Name; queries, slots, features.
+const RETRIEVALS: &[(&str, [usize; 3])] = &[
+    ("hopfield 2048 of 64, 256", [2048, 256, 64]),
+    ("hopfield 8192 of 128, 128", [8192, 128, 128]),
+];
+
+/// Name of the pass (y: no gradient, u: unrolled, i: implicit); steps, and how the gradient is found, if any.
+const GRADIENTS: &[(&str, usize, Option<Gradient>)] = &[
+    ("y 3", 3, None),
+    ("u 3", 3, Some(Gradient::Unrolled)),
+    ("i 3,3", 3, Some(Gradient::Implicit { terms: 3 })),
+    ("y 16", 16, None),
+    ("u 16", 16, Some(Gradient::Unrolled)),
+    ("i 16,4", 16, Some(Gradient::Implicit { terms: 4 })),
+];
+
 /// Seconds of CPU time of this process, where the system tells.
 fn cpu_seconds() -> Option<f64> {
     let mut total = 0u64;
@@ -51,8 +68,8 @@ fn median(mut v: Vec<f64>) -> f64 {
     v[v.len() / 2]
 }
 
-/// First run in seconds, then medians: wall seconds and CPU seconds per core.
-fn time(gpu: &Gpu, tape: &Tape, store: &Store) -> anomem::Result<[f64; 3]> {
+/// First run in seconds, then medians: wall seconds and CPU seconds per core. Last the plan's temporary MiB.
+fn time(gpu: &Gpu, tape: &Tape, store: &Store) -> anomem::Result<[f64; 4]> {
     let plan = Plan::compile(gpu, tape, store, &PlanOptions::default())?;
     let start = Instant::now();
     gpu.wait(plan.run(gpu)?)?;
@@ -65,7 +82,8 @@ fn time(gpu: &Gpu, tape: &Tape, store: &Store) -> anomem::Result<[f64; 3]> {
         walls.push(start.elapsed().as_secs_f64());
         cpus.push(cpu_seconds().zip(cpu).map_or(f64::NAN, |(b, a)| (b - a) / cores));
     }
-    Ok([first, median(walls), median(cpus)])
+    let mebibytes = plan.temporary_bytes() as f64 / f64::from(1 << 20);
+    Ok([first, median(walls), median(cpus), mebibytes])
 }
 
 fn convolution(
@@ -133,6 +151,41 @@ fn loss(
     Ok((tape, store))
 }
 
+/// As in training: queries that come from the encoder, and prototypes. Unit vectors, nearly, and beta 16.
+fn retrieval(
+    gpu: &Gpu,
+    variant: Variant,
+    [rows, slots, features]: [usize; 3],
+    steps: usize,
+    gradient: Option<Gradient>,
+) -> anomem::Result<(Tape, Store)> {
+    let mut store = Store::new();
+    let slab = store.slab("inputs");
+    let trained = gradient.is_some();
+    let query = store.declare(slab, "query", &[rows, features], Element::F32, trained)?;
+    let patterns = store.declare(slab, "patterns", &[slots, features], Element::F32, trained)?;
+    let seed = store.declare(slab, "seed", &[rows, features], Element::F32, false)?;
+    let beta = store.declare(slab, "beta", &[1], Element::F32, false)?;
+    let mut tape = Tape::new(variant);
+    let [q, w, seed_value, b] = [query, patterns, seed, beta].map(|id| tape.variable(&store, id));
+    let gradient = gradient.unwrap_or(Gradient::Unrolled);
+    let options = HopfieldOptions { steps, tolerance: 0.0, renormalise: false, gradient };
+    let retrieved = hopfield(&mut tape, q, w, b, &options)?.retrieved;
+    tape.keep(retrieved);
+    if trained {
+        let grads = tape.backward(&[(retrieved, seed_value)])?;
+        [query, patterns].iter().filter_map(|id| grads.get(*id)).for_each(|g| tape.keep(g));
+    }
+    store.allocate(gpu)?;
+    let scale = (2.0 / features as f32).sqrt();
+    for (id, from) in [(query, 0), (patterns, 1), (seed, 2)] {
+        let sines = (0..store.variable(id).len()).map(|i| scale * ((3 * i + from) as f32).sin());
+        store.upload(gpu, id, &sines.collect::<Vec<f32>>())?;
+    }
+    store.upload(gpu, beta, &[16.0_f32])?;
+    Ok((tape, store))
+}
+
 #[allow(clippy::print_stdout, reason = "this program prints a table")]
 fn report(
     gpu: &Gpu,
@@ -140,9 +193,9 @@ fn report(
     flops: f64,
     (tape, store): &(Tape, Store),
 ) -> anomem::Result<()> {
-    let [first, wall, cpu] = time(gpu, tape, store)?;
+    let [first, wall, cpu, mebibytes] = time(gpu, tape, store)?;
     println!(
-        "{name:26} {pass:6} {first:8.2} {:9.2} {:8.2} {:8.2}",
+        "{name:26} {pass:6} {first:8.2} {:9.2} {:8.2} {:8.2} {mebibytes:7.1}",
         wall * 1e3,
         flops / wall * 1e-9,
         flops / cpu * 1e-9
@@ -163,8 +216,8 @@ fn main() -> anomem::Result<()> {
     let word = args.next().unwrap_or_default();
     println!("{} {variant:?}", gpu.report().name);
     println!(
-        "{:26} {:6} {:>8} {:>9} {:>8} {:>8}",
-        "shape", "pass", "first s", "ms", "GF/s", "cpu GF/s"
+        "{:26} {:6} {:>8} {:>9} {:>8} {:>8} {:>7}",
+        "shape", "pass", "first s", "ms", "GF/s", "cpu GF/s", "MiB"
     );
     for (name, shape) in CONVOLUTIONS.iter().filter(|(name, _)| name.contains(&word)) {
         let [n, size, c, o, kernel, stride, padding] = *shape;
@@ -186,6 +239,20 @@ fn main() -> anomem::Result<()> {
                 continue;
             }
             report(&gpu, [name, pass], flops, &loss(&gpu, variant, *shape, with_backward)?)?;
+        }
+    }
+    for (name, shape) in RETRIEVALS.iter().filter(|(name, _)| name.contains(&word)) {
+        let product = 2.0 * shape.iter().product::<usize>() as f64;
+        for (pass, steps, gradient) in GRADIENTS {
+            // Two products per step, and five per step walked back.
+            let backward = match gradient {
+                None => 0,
+                Some(Gradient::Unrolled) => 5 * steps,
+                Some(Gradient::Implicit { terms }) => 5 * terms,
+            };
+            let flops = product * (2 * steps + backward) as f64;
+            let recorded = retrieval(&gpu, variant, *shape, *steps, *gradient)?;
+            report(&gpu, [name, pass], flops, &recorded)?;
         }
     }
     Ok(())

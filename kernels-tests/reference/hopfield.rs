@@ -264,29 +264,20 @@ pub fn implicit(
             let square: f64 = p.iter().zip(&patterns).map(|(p, w)| p * w[a] * w[b]).sum();
             o.beta * (square - mean[a] * mean[b])
         };
-        // d(unit)/d(sum), symmetric too.
+        // d(unit)/d(sum) = (I - n n^T) / norm, symmetric too; without renormalisation I.
         let norm = if o.renormalise { dot(mean, mean).sqrt() } else { 1.0 };
-        let unit = |a: usize, b: usize| {
-            let along = if o.renormalise { mean[a] * mean[b] / norm / norm } else { 0.0 };
-            (f64::from(u8::from(a == b)) - along) / norm
-        };
+        let n: Vec<f64> = mean.iter().map(|v| if o.renormalise { v / norm } else { 0.0 }).collect();
         let all = 0..features;
-        let slopes: Vec<f64> = all
-            .clone()
-            .flat_map(|a| (0..features).map(move |b| (a, b)))
-            .map(|(a, b)| slope(a, b))
-            .collect();
-        let system: Vec<Vec<f64>> = all
-            .clone()
-            .map(|a| {
-                let of_row =
-                    |b| all.clone().map(|k| slopes[a * features + k] * unit(k, b)).sum::<f64>();
-                all.clone().map(|b| f64::from(u8::from(a == b)) - of_row(b)).collect()
-            })
-            .collect();
+        let mut system = Vec::with_capacity(features);
+        for a in all.clone() {
+            let slopes: Vec<f64> = all.clone().map(|b| slope(a, b)).collect();
+            let along = dot(&slopes, &n);
+            let entry = |b: usize| f64::from(u8::from(a == b)) - (slopes[b] - along * n[b]) / norm;
+            system.push(all.clone().map(entry).collect());
+        }
         let u = solve(system, g);
-        let u: Vec<f64> =
-            all.clone().map(|a| all.clone().map(|b| unit(a, b) * u[b]).sum()).collect();
+        let along = dot(&n, &u);
+        let u: Vec<f64> = all.clone().map(|a| (u[a] - n[a] * along) / norm).collect();
         let along = dot(mean, &u);
         for (m, w) in patterns.iter().enumerate() {
             let of_score = o.beta * p[m] * (dot(w, &u) - along);

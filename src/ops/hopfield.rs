@@ -92,8 +92,9 @@ pub enum Gradient {
     /// To the patterns alone, at the fixed point xi = f(xi, W) (Bai, Kolter, Koltun 2019, theorem 1):
     /// (df/dW)ᵀ (I - Jᵀ)⁻¹ g with J = df/dxi, the inverse as its Neumann series I + Jᵀ + (Jᵀ)² + .. .
     /// A query only chooses the fixed point and gets no gradient: the encoder before it learns nothing
-    /// through the retrieval. The last iterate is taken for the fixed point, of queries that did not
-    /// converge in `steps` too; theirs is the gradient of one step there, with what `terms` follow it.
+    /// through the retrieval. It helps where many steps are to be taken: neither memory nor time of the
+    /// backward pass grows with them. The last iterate is taken for the fixed point, of queries that did not
+    /// converge in `steps` too: there the series may diverge, and every term more amplifies.
     Implicit {
         /// Terms of the series. The error falls as the spectral radius of J to this power, which is below 1
         /// where the iteration converges. 1: only the last step's gradient, with its input held fixed.
@@ -173,13 +174,13 @@ struct Operands {
 /// or to the patterns alone ([`Gradient`]); beta gets none.
 ///
 /// Memory beside the outputs: while an unrolled gradient is wanted the iterates, steps × R × D, in one
-/// tensor that must fit a binding, and for an implicit one nothing; while the kernels run at most 64 MiB (and a copy or two of the patterns),
-/// whatever R is. With the simple kernels R × (M + 2 D) forward and some
+/// tensor that must fit a binding, and for an implicit one nothing; while the kernels run at most 64 MiB
+/// (and a copy or two of the patterns), whatever R is. With the simple kernels R × (M + 2 D) forward and some
 /// 2 R × (M + D) backward.
 ///
 /// # Errors
-/// Other shapes; no step; an implicit gradient without a term; a tolerance that is negative or not a number; for the simple kernels more than
-/// 21,000 slots or features, or 63,000 queries with a gradient.
+/// Other shapes; no step; an implicit gradient without a term; a tolerance that is negative or not a number;
+/// for the simple kernels more than 21,000 slots or features, or 63,000 queries with a gradient.
 pub fn hopfield(
     tape: &mut Tape,
     query: Value,
