@@ -1229,7 +1229,14 @@ mod tests {
     #[test]
     fn models_from_before_the_keys_existed_are_read() {
         let text = tiny().to_toml().unwrap();
-        let new = ["tile = 0", "overlap = \"auto\"", "smooth = 0.0", "backbone = \"tuned\""];
+        let new = [
+            "tile = 0",
+            "overlap = \"auto\"",
+            "smooth = 0.0",
+            "backbone = \"tuned\"",
+            "gradient = \"unrolled\"",
+            "gradient_terms = 4",
+        ];
         let is_new = |line: &str| new.contains(&line);
         let old: Vec<&str> = text.lines().filter(|line| !is_new(line)).collect();
         assert_eq!(old.len(), text.lines().count() - new.len());

@@ -4,6 +4,7 @@
 use super::feed::Feed;
 use super::model::Model;
 use super::set::permutation;
+use super::step::InFlight;
 use super::trainer::{Observer, Schedule};
 use crate::autograd::{Plan, PlanOptions, Tape, Value};
 use crate::data::{Loaded, Sample, load};
@@ -12,7 +13,6 @@ use crate::nn::{BatchNorm, Builder, Group, Linear, Mode, UpdateOptions};
 use crate::ops::{augment, cross_entropy, pool};
 use crate::tensor::{Element, Store, VarId};
 use crate::{Error, Result};
-use std::collections::VecDeque;
 
 /// Passes over the training images (SimCLR, appendix B.6).
 const EPOCHS: usize = 90;
@@ -24,8 +24,6 @@ const RATE: f64 = 0.1;
 const MOMENTUM: f32 = 0.9;
 /// Share of each batch that goes into the running statistics.
 const STATISTICS_MOMENTUM: f32 = 0.1;
-/// Steps that may wait in the GPU's queue.
-const QUEUED: usize = 2;
 
 /// Vectors and the class of each.
 #[derive(Debug, Clone, PartialEq)]
@@ -147,28 +145,18 @@ impl Classifier {
         let per = all.len().div_ceil(self.batch);
         let peak = RATE * self.batch as f64 / 256.0;
         let schedule = Schedule { peak, warmup: 0, total: (per * EPOCHS) as u64 };
-        let mut queue = VecDeque::new();
+        let mut in_flight = InFlight::default();
         for epoch in 0..EPOCHS {
             let order = permutation(seed, epoch, &all);
             for k in 0..per {
-                let rows: Vec<usize> = order
-                    .iter()
-                    .cycle()
-                    .skip(k * self.batch)
-                    .take(self.batch)
-                    .map(|row| *row as usize)
-                    .collect();
+                let row = |i: usize| order[i % order.len()] as usize;
+                let rows: Vec<usize> = (0..self.batch).map(|i| row(k * self.batch + i)).collect();
                 let step = (epoch * per + k) as u64;
                 let labels: Vec<u32> = rows.iter().map(|row| data.labels[*row]).collect();
                 self.choose(gpu, data, rows)?;
                 self.store.upload(gpu, self.labels, &labels)?;
                 self.store.upload(gpu, self.lr, &[schedule.rate(step) as f32])?;
-                queue.push_back(self.step.run(gpu)?);
-                if queue.len() > QUEUED
-                    && let Some(oldest) = queue.pop_front()
-                {
-                    gpu.wait(oldest)?;
-                }
+                in_flight.push(gpu, self.step.run(gpu)?)?;
                 observer.advance("linear evaluation", step + 1, schedule.total);
             }
         }

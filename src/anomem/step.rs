@@ -14,6 +14,7 @@ use crate::ops::{augment, hopfield};
 use crate::tensor::{Element, VarId};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 
 /// Steps whose losses are read back together.
 pub(super) const HISTORY: usize = 64;
@@ -96,6 +97,29 @@ pub(super) struct Recorded {
     phase: Phase,
     variables: Variables,
     outputs: Outputs,
+}
+
+/// Steps that may wait in the GPU's queue.
+const QUEUED: usize = 2;
+
+/// Steps that were left to run: a few, so that the next is prepared meanwhile.
+#[derive(Default)]
+pub(super) struct InFlight(VecDeque<Submission>);
+
+impl InFlight {
+    /// Adds a step; waits for the oldest where there are too many.
+    ///
+    /// # Errors
+    /// A fault of the GPU.
+    pub(super) fn push(&mut self, gpu: &Gpu, step: Submission) -> Result<()> {
+        self.0.push_back(step);
+        if self.0.len() > QUEUED
+            && let Some(oldest) = self.0.pop_front()
+        {
+            gpu.wait(oldest)?;
+        }
+        Ok(())
+    }
 }
 
 /// A step that can be run.

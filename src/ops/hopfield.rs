@@ -155,6 +155,11 @@ impl Sizes {
         }
     }
 
+    /// Whether a gradient is to be found at all.
+    fn wants_grad(&self, tape: &Tape, o: Operands) -> bool {
+        tape.needs_grad(o.patterns) || (tape.needs_grad(o.query) && !self.implicit())
+    }
+
     fn implicit(&self) -> bool {
         self.options.gradient != Gradient::Unrolled
     }

@@ -23,6 +23,16 @@ static COLUMNS: Shader = shader!("variance", "columns", Columns);
 static BACKWARD: Shader = shader!("variance", "backward", Backward);
 static BACKWARD_VEC4: Shader = shader!("variance", "backward_vec4", Backward);
 
+/// The family's shaders.
+pub const SHADERS: &[&Shader] = &[&PARTIAL, &COLUMNS, &BACKWARD, &BACKWARD_VEC4];
+
+/// Runs that the rows are cut into at most, unless each is full: enough invocations for a large GPU, few for stage 2.
+const MAX_RUNS: usize = 64;
+/// Rows that a run should have at least.
+const MIN_RUN: usize = 32;
+/// Rows that a run may have at most: an invocation walks it twice.
+const MAX_RUN: usize = LOOP_LIMIT / 2;
+
 /// Moments of the runs of rows that each column was cut into, and how it was cut.
 pub(super) struct Runs {
     /// Rows of a run; the last may have fewer.
@@ -54,16 +64,6 @@ pub(super) fn runs_of(tape: &mut Tape, z: Value, valid: Option<Value>, per: u32)
     tape.dispatch(launch.write(means).write(deviations).write(sizes));
     Ok(Runs { run, runs, means, deviations, sizes })
 }
-
-/// The family's shaders.
-pub const SHADERS: &[&Shader] = &[&PARTIAL, &COLUMNS, &BACKWARD, &BACKWARD_VEC4];
-
-/// Runs that the rows are cut into at most, unless each is full: enough invocations for a large GPU, few for stage 2.
-const MAX_RUNS: usize = 64;
-/// Rows that a run should have at least.
-const MIN_RUN: usize = 32;
-/// Rows that a run may have at most: an invocation walks it twice.
-const MAX_RUN: usize = LOOP_LIMIT / 2;
 
 /// What [`variance_loss`] gives, each `[1]`.
 #[derive(Debug, Clone, Copy)]

@@ -169,9 +169,9 @@ impl Kernels {
 
 /// Records the retrieval: the last iterate and the record.
 pub(super) fn record(tape: &mut Tape, o: Operands, s: Sizes, k: Kernels) -> Result<(Value, Value)> {
-    let by_query = !s.implicit() && tape.needs_grad(o.query);
-    let save = !s.implicit() && (by_query || tape.needs_grad(o.patterns));
-    let lengths = if by_query || tape.needs_grad(o.patterns) { s.lengths() } else { 0 };
+    let wants_grad = s.wants_grad(tape, o);
+    let save = wants_grad && !s.implicit();
+    let lengths = if wants_grad { s.lengths() } else { 0 };
     let steps = s.options.steps;
     let packed = k.pack(tape, o.patterns, &s)?;
     let words = [s.rows, RECORD + lengths];

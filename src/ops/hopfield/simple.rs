@@ -55,8 +55,8 @@ struct Taken {
 
 /// Records the retrieval: the last iterate and the record.
 pub(super) fn record(tape: &mut Tape, o: Operands, s: Sizes) -> Result<(Value, Value)> {
-    let needs_grad = tape.needs_grad(o.patterns) || (tape.needs_grad(o.query) && !s.implicit());
-    let terms = s.slots.max(s.features).max(if needs_grad { s.rows.div_ceil(3) } else { 0 });
+    let wants_grad = s.wants_grad(tape, o);
+    let terms = s.slots.max(s.features).max(if wants_grad { s.rows.div_ceil(3) } else { 0 });
     if terms > TERMS {
         return Err(Error::Limit {
             what: format!("hopfield with query [{}, {}]", s.rows, s.features),
