@@ -120,6 +120,7 @@ const SHARED: &[(&str, &str)] = shared![
     "conv2d/implicit_gemm",
     "conv2d/params",
     "conv2d/weight_gemm",
+    "conv2d/winograd",
     "cosine/backward_params",
     "cosine/tile",
     "damage/bytes",

@@ -1,12 +1,14 @@
 //! Two-dimensional convolution, without bias.
 
 mod gemm;
+mod winograd;
 
 use super::groups_for;
 use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Restated, Shader, params, shader};
 use crate::{Error, Result};
 use gemm::Tile;
+use winograd::Winograd;
 
 params! {
     /// Sizes of a convolution.
@@ -23,11 +25,13 @@ static BACKWARD_WEIGHT: Shader = shader!("conv2d", "backward_weight", Sizes);
 
 /// The family's shaders.
 pub fn shaders() -> Vec<&'static Shader> {
-    [&[&FORWARD, &BACKWARD_INPUT, &BACKWARD_WEIGHT], gemm::SHADERS].concat()
+    [&[&FORWARD, &BACKWARD_INPUT, &BACKWARD_WEIGHT], gemm::SHADERS, winograd::SHADERS].concat()
 }
 
 /// The constants that the family restates, with every value.
-pub const RESTATED: &[Restated] = gemm::RESTATED;
+pub fn restated() -> Vec<Restated> {
+    [gemm::RESTATED, winograd::RESTATED].concat()
+}
 
 /// Cross-correlation of x `[N, H, W, C]` with weight `[KH, KW, C, O]`, padded with `padding` zeros
 /// on each side: y `[N, Ho, Wo, O]`, `Ho = (H + 2 padding - KH) / stride + 1` rounded down.
@@ -129,6 +133,10 @@ impl Sizes {
 
 pub(super) fn forward(tape: &mut Tape, s: &Sizes, x: Value, weight: Value) -> Result<Value> {
     let y = tape.temporary("conv2d", &s.y(), Element::F32)?;
+    if let Some(winograd) = Winograd::new(tape.variant(), s) {
+        winograd.forward(tape, [x, weight, y])?;
+        return Ok(y);
+    }
     if let Some(tile) = Tile::new(tape.variant(), s.work(), s.out_channels) {
         gemm::forward(tape, tile, s, [x, weight, y])?;
         return Ok(y);
@@ -145,6 +153,10 @@ pub(super) fn backward_input(
     grad_y: Value,
 ) -> Result<Value> {
     let grad_x = tape.temporary("conv2d.grad_x", &s.x(), Element::F32)?;
+    if let Some(winograd) = Winograd::new(tape.variant(), s) {
+        winograd.backward_input(tape, [weight, grad_y, grad_x])?;
+        return Ok(grad_x);
+    }
     if let Some(tile) = Tile::new(tape.variant(), s.work(), s.channels) {
         gemm::backward_input(tape, tile, s, [weight, grad_y, grad_x])?;
         return Ok(grad_x);
@@ -161,6 +173,10 @@ pub(super) fn backward_weight(
     grad_y: Value,
 ) -> Result<Value> {
     let grad = tape.temporary("conv2d.grad_weight", &s.weight(), Element::F32)?;
+    if let Some(winograd) = Winograd::new(tape.variant(), s) {
+        winograd.backward_weight(tape, [x, grad_y, grad])?;
+        return Ok(grad);
+    }
     if let Some(tile) = Tile::new(tape.variant(), s.work(), s.out_channels) {
         gemm::backward_weight(tape, tile, s, [x, grad_y, grad])?;
         return Ok(grad);

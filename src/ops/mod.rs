@@ -127,7 +127,7 @@ fn restated() -> Vec<Restated> {
     let by_rows = shaders().into_iter().filter(|s| s.imports("lanes")).map(|s| (s, ROWS));
     let by_family = [
         augment::RESTATED, //
-        conv2d::RESTATED,
+        &conv2d::restated(),
         damage::RESTATED,
         hopfield::RESTATED,
         nt_xent::RESTATED,

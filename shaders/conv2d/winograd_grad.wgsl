@@ -1,0 +1,53 @@
+// points = A grad AT of each tile's 2 x 2 pixels of grad: the adjoint of winograd_output.wgsl. One invocation per tile
+// and four channels. Reference and tests: kernels-tests/conv2d.rs.
+#import grid
+#import conv2d/winograd
+
+const WG: u32 = 64u;
+
+@group(0) @binding(0) var<storage, read> grad: array<vec4<f32>>; // [images, height, width, quads]
+@group(0) @binding(1) var<storage, read_write> points: array<vec4<f32>>; // [4, 4, tiles, quads]
+@group(0) @binding(2) var<uniform> p: Params;
+
+fn pixel(image: u32, row: u32, column: u32, quad: u32) -> vec4<f32> {
+    let inside = image < p.images && row < p.height && column < p.width;
+    let at = select(0u, ((image * p.height + row) * p.width + column) * p.quads + quad, inside);
+    return select(vec4<f32>(0.0), grad[at], inside);
+}
+
+// One row of the tile, times AT.
+fn row(image: u32, y: u32, column: u32, quad: u32) -> Four {
+    let a = pixel(image, y, column, quad);
+    let b = pixel(image, y, column + 1u, quad);
+    return Four(a, a + b, a - b, -b);
+}
+
+fn store(line: u32, tile: u32, quad: u32, v: Four) {
+    let at = (line * 4u * p.tiles + tile) * p.quads + quad;
+    let step = p.tiles * p.quads;
+    points[at] = v[0];
+    points[at + step] = v[1];
+    points[at + 2u * step] = v[2];
+    points[at + 3u * step] = v[3];
+}
+
+@compute @workgroup_size(WG)
+fn winograd_grad(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(group, groups) * WG + lane;
+    if (i >= p.tiles * p.quads) {
+        return;
+    }
+    let tile = i / p.quads;
+    let quad = i % p.quads;
+    let place = tile_place(p.first + tile);
+    let a = row(place.x, 2u * place.y, 2u * place.z, quad);
+    let b = row(place.x, 2u * place.y + 1u, 2u * place.z, quad);
+    store(0u, tile, quad, a);
+    store(1u, tile, quad, a + b);
+    store(2u, tile, quad, a - b);
+    store(3u, tile, quad, -1.0 * b);
+}
