@@ -23,8 +23,8 @@ fn row(image: u32, y: u32, column: u32, quad: u32) -> Four {
 }
 
 fn store(line: u32, tile: u32, quad: u32, v: Four) {
-    let at = (line * 4u * p.tiles + tile) * p.quads + quad;
-    let step = p.tiles * p.quads;
+    let at = point_place(line, tile, quad);
+    let step = point_step();
     points[at] = v[0];
     points[at + step] = v[1];
     points[at + 2u * step] = v[2];

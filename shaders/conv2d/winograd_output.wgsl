@@ -10,8 +10,8 @@ const WG: u32 = 64u;
 @group(0) @binding(2) var<uniform> p: Params;
 
 fn load(line: u32, tile: u32, quad: u32) -> Four {
-    let at = (line * 4u * p.tiles + tile) * p.quads + quad;
-    let step = p.tiles * p.quads;
+    let at = point_place(line, tile, quad);
+    let step = point_step();
     return Four(points[at], points[at + step], points[at + 2u * step], points[at + 3u * step]);
 }
 

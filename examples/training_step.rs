@@ -1,0 +1,137 @@
+//! Time and memory of one training step of a ResNet-18 with the CIFAR stem on 32-pixel images, one view in batches of
+//! BATCH: mean pool, a two-layer head, NT-Xent, backward, SGD: the same work as `scripts/torch_step.py`, with which
+//! `make bench` compares it. `cargo run --release --example training_step [BATCH] [STEPS]` prints one line of JSON.
+
+use anomem::autograd::{Element, Plan, PlanOptions, Tape};
+use anomem::gpu::{Gpu, OpenOptions};
+use anomem::nn::{
+    Builder, Depth, Group, Linear, Mode, Module, ResNet, ResNetOptions, Stem, UpdateOptions,
+};
+use anomem::ops::nt_xent::{Negatives, NtXentOptions, nt_xent};
+use anomem::ops::{activation::relu, gather::gather, normalize::l2_normalize, pool};
+use anomem::tensor::{Store, VarId};
+use std::time::Instant;
+
+const FEATURES: usize = 512;
+const EMBEDDING: usize = 128;
+
+struct Network {
+    encoder: ResNet,
+    hidden: Linear,
+    embedding: Linear,
+}
+
+/// The variables that a step reads beside the parameters.
+struct Inputs {
+    images: VarId,
+    /// Zeros: the only row of each image.
+    rows: VarId,
+    lr: VarId,
+    one: VarId,
+}
+
+fn build(store: &mut Store, batch: usize) -> anomem::Result<(Network, Module, Inputs)> {
+    let mut b = Builder::new(store, 0);
+    let options =
+        ResNetOptions { depth: Depth::D18, width: 1.0, stem: Stem::Cifar, channels: 3, stages: 4 };
+    let encoder = ResNet::new(&mut b, &options)?;
+    b.enter(Group::Heads)?;
+    let hidden = Linear::new(&mut b, "hidden", FEATURES, FEATURES)?;
+    let embedding = Linear::new(&mut b, "embedding", FEATURES, EMBEDDING)?;
+    let module = b.finish()?;
+    let slab = store.slab("inputs");
+    let mut declare =
+        |name: &str, shape: &[usize], element| store.declare(slab, name, shape, element, false);
+    let inputs = Inputs {
+        images: declare("images", &[batch, 32, 32, 3], Element::F32)?,
+        rows: declare("rows", &[batch / 2, 1], Element::U32)?,
+        lr: declare("lr", &[1], Element::F32)?,
+        one: declare("one", &[1], Element::F32)?,
+    };
+    Ok((Network { encoder, hidden, embedding }, module, inputs))
+}
+
+fn record(
+    gpu: &Gpu,
+    store: &Store,
+    batch: usize,
+    (network, module, inputs): &(Network, Module, Inputs),
+) -> anomem::Result<Plan> {
+    let mut tape = Tape::new(gpu.report().variant());
+    let t = &mut tape;
+    let images = t.variable(store, inputs.images);
+    let maps = network.encoder.forward(t, store, images, Mode::Train)?;
+    let pooled = pool::global_average_pool(t, maps[3])?;
+    let hidden = network.hidden.forward(t, store, pooled)?;
+    let hidden = relu(t, hidden)?;
+    let z = network.embedding.forward(t, store, hidden)?;
+    let z = l2_normalize(t, z, 1e-12)?;
+    let z = t.reshape(z, &[batch, 1, EMBEDDING])?;
+    let rows = t.variable(store, inputs.rows);
+    let views = gather(t, z, &[rows, rows])?;
+    let options = NtXentOptions { tau: 0.5, positions: 1, negatives: Negatives::Joint };
+    let loss = nt_xent(t, views[0], views[1], &options, None)?;
+    let seed = t.variable(store, inputs.one);
+    let grads = t.backward(&[(loss, seed)])?;
+    let trained = Group::Encoder..=Group::Heads;
+    module.place_gradients(t, store, &grads, &trained)?;
+    let update = UpdateOptions {
+        momentum: 0.9,
+        weight_decay: 0.0,
+        memory_lr_scale: 1.0,
+        statistics_momentum: 0.1,
+    };
+    let lr = t.variable(store, inputs.lr);
+    module.update(t, store, &update, lr, &trained)?;
+    t.keep(loss);
+    Plan::compile(gpu, t, store, &PlanOptions::default())
+}
+
+/// Most memory that the process held, in MiB, where the system tells.
+fn peak_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<f64>().ok()? / 1024.0)
+}
+
+#[allow(clippy::print_stdout, reason = "this program prints its measurement")]
+fn main() -> anomem::Result<()> {
+    let mut args = std::env::args().skip(1).map_while(|a| a.parse::<usize>().ok());
+    // Pairs of views, at least one.
+    let batch = args.next().unwrap_or(32).next_multiple_of(2).max(2);
+    let steps = args.next().unwrap_or(5).max(1);
+    let gpu = Gpu::open(&OpenOptions::default())?;
+    let mut store = Store::new();
+    let built = build(&mut store, batch)?;
+    store.allocate(&gpu)?;
+    let (_, module, inputs) = &built;
+    module.initialise(&gpu, &store)?;
+    let pixels: Vec<f32> = (0..batch * 32 * 32 * 3).map(|i| (i as f32 * 0.7).sin()).collect();
+    store.upload(&gpu, inputs.images, &pixels)?;
+    store.upload(&gpu, inputs.rows, &vec![0_u32; batch / 2])?;
+    store.upload(&gpu, inputs.lr, &[0.01_f32])?;
+    store.upload(&gpu, inputs.one, &[1.0_f32])?;
+    let plan = record(&gpu, &store, batch, &built)?;
+    let mut seconds = Vec::new();
+    for _ in 0..=steps {
+        let start = Instant::now();
+        gpu.wait(plan.run(&gpu)?)?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    // The first compiles shaders.
+    let first = seconds.remove(0);
+    seconds.sort_by(f64::total_cmp);
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let measured = serde_json::json!({
+        "engine": "anomem",
+        "adapter": gpu.report().name,
+        "batch": batch,
+        "first_s": first,
+        "step_s": seconds[seconds.len() / 2],
+        "dispatches": plan.dispatches(),
+        "planned_mib": mib(plan.temporary_bytes() + store.bytes()),
+        "peak_mib": peak_mib(),
+    });
+    println!("{measured}");
+    Ok(())
+}

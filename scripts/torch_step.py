@@ -1,0 +1,81 @@
+"""The step of examples/training_step.rs in PyTorch: `python3 torch_step.py [BATCH] [STEPS]` prints one line of JSON."""
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Block(nn.Module):
+    def __init__(self, channels, out, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out)
+        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out)
+        self.shortcut = nn.Identity()
+        if stride != 1 or channels != out:
+            self.shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(y + self.shortcut(x))
+
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        layers, channels = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()], 64
+        for stage, out in enumerate([64, 128, 256, 512]):
+            layers += [Block(channels, out, 2 if stage else 1), Block(out, out, 1)]
+            channels = out
+        self.encoder = nn.Sequential(*layers)
+        self.head = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 128))
+
+    def forward(self, x):
+        return self.head(self.encoder(x).mean((2, 3)))
+
+
+def nt_xent(z, tau=0.5):
+    z = F.normalize(z)
+    n = z.shape[0]
+    similarity = (z @ z.t() / tau).masked_fill(torch.eye(n, dtype=torch.bool, device=z.device), -1e9)
+    return F.cross_entropy(similarity, (torch.arange(n, device=z.device) + n // 2) % n)
+
+
+def main():
+    batch, steps = [int(v) for v in sys.argv[1:]] + [32, 5][len(sys.argv) - 1:]
+    torch.manual_seed(0)
+    # Its default counts cores, not the threads that they offer.
+    torch.set_num_threads(os.cpu_count())
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    # Strict f32, as the kernels that this is compared with.
+    torch.backends.cudnn.allow_tf32 = False
+    network = Network().to(device)
+    optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, nesterov=True)
+    x = torch.randn(batch, 3, 32, 32, device=device)
+    seconds = []
+    for _ in range(steps + 1):
+        start = time.perf_counter()
+        optimizer.zero_grad()
+        loss = nt_xent(network(x))
+        loss.backward()
+        optimizer.step()
+        loss.item()  # waits for the device
+        seconds.append(time.perf_counter() - start)
+    name = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    peak = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else \
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({
+        "engine": f"PyTorch {torch.__version__}, f32", "adapter": name, "batch": batch, "first_s": seconds[0],
+        "step_s": statistics.median(seconds[1:]), "peak_mib": peak,
+    }))
+
+
+if __name__ == "__main__":
+    main()
