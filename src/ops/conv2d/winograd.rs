@@ -49,6 +49,10 @@ const POINTS: u32 = 16;
 /// the direct product is a tenth faster, at 64 it is a tenth slower or more, at 128 by half.
 const LEAST_CHANNELS: u32 = 64;
 
+/// Most channels: beyond, the points of the weights alone would near the binding limit of small adapters,
+/// 128 MiB.
+const MOST_CHANNELS: u32 = 1024;
+
 /// Bytes that the points of one chunk of tiles may take, on both sides of the product: more falls out
 /// of the processor's caches, less makes the dispatches small.
 const CHUNK: u64 = 8 << 20;
@@ -85,7 +89,9 @@ impl<'a> Winograd<'a> {
     pub(super) fn new(variant: Variant, s: &'a Sizes) -> Option<Self> {
         let Variant::Subgroup { lanes } = variant else { return None };
         let square = s.kernel_height == 3 && s.kernel_width == 3 && s.stride == 1 && s.padding <= 2;
-        let suits = |channels: u32| channels >= LEAST_CHANNELS && channels.is_multiple_of(4);
+        let suits = |channels: u32| {
+            (LEAST_CHANNELS..=MOST_CHANNELS).contains(&channels) && channels.is_multiple_of(4)
+        };
         (square && suits(s.channels) && suits(s.out_channels)).then_some(Self { s, lanes })
     }
 
