@@ -22,12 +22,3 @@ fn tile_place(tile: u32) -> vec3<u32> {
     let line = tile / p.tile_columns;
     return vec3<u32>(line / p.tile_rows, line % p.tile_rows, tile % p.tile_columns);
 }
-
-// Where the first of four points of a tile lies in points [4, 4, tiles, quads]; each next is `point_step` on.
-fn point_place(line: u32, tile: u32, quad: u32) -> u32 {
-    return (line * 4u * p.tiles + tile) * p.quads + quad;
-}
-
-fn point_step() -> u32 {
-    return p.tiles * p.quads;
-}

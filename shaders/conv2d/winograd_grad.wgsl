@@ -2,6 +2,7 @@
 // and four channels. Reference and tests: kernels-tests/conv2d.rs.
 #import grid
 #import conv2d/winograd
+#import conv2d/winograd_store
 
 const WG: u32 = 64u;
 
@@ -22,15 +23,6 @@ fn row(image: u32, y: u32, column: u32, quad: u32) -> Four {
     return Four(a, a + b, a - b, -b);
 }
 
-fn store(line: u32, tile: u32, quad: u32, v: Four) {
-    let at = point_place(line, tile, quad);
-    let step = point_step();
-    points[at] = v[0];
-    points[at + step] = v[1];
-    points[at + 2u * step] = v[2];
-    points[at + 3u * step] = v[3];
-}
-
 @compute @workgroup_size(WG)
 fn winograd_grad(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -38,16 +30,16 @@ fn winograd_grad(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = workgroup_index(group, groups) * WG + lane;
-    if (i >= p.tiles * p.quads) {
+    let step = p.tiles * p.quads;
+    if (i >= step) {
         return;
     }
-    let tile = i / p.quads;
     let quad = i % p.quads;
-    let place = tile_place(p.first + tile);
+    let place = tile_place(p.first + i / p.quads);
     let a = row(place.x, 2u * place.y, 2u * place.z, quad);
     let b = row(place.x, 2u * place.y + 1u, 2u * place.z, quad);
-    store(0u, tile, quad, a);
-    store(1u, tile, quad, a + b);
-    store(2u, tile, quad, a - b);
-    store(3u, tile, quad, -1.0 * b);
+    store_points(0u, i, step, a);
+    store_points(1u, i, step, a + b);
+    store_points(2u, i, step, a - b);
+    store_points(3u, i, step, -1.0 * b);
 }

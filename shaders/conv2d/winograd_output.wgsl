@@ -2,18 +2,13 @@
 // Reference and tests: kernels-tests/conv2d.rs.
 #import grid
 #import conv2d/winograd
+#import conv2d/winograd_load
 
 const WG: u32 = 64u;
 
 @group(0) @binding(0) var<storage, read> points: array<vec4<f32>>; // [4, 4, tiles, quads]
 @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>; // [images, height, width, quads]
 @group(0) @binding(2) var<uniform> p: Params;
-
-fn load(line: u32, tile: u32, quad: u32) -> Four {
-    let at = point_place(line, tile, quad);
-    let step = point_step();
-    return Four(points[at], points[at + step], points[at + 2u * step], points[at + 3u * step]);
-}
 
 // One row of the tile: its two pixels, as far as they lie in the image.
 fn store(image: u32, row: u32, column: u32, quad: u32, v: Four) {
@@ -33,16 +28,16 @@ fn winograd_output(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = workgroup_index(group, groups) * WG + lane;
-    if (i >= p.tiles * p.quads) {
+    let step = p.tiles * p.quads;
+    if (i >= step) {
         return;
     }
-    let tile = i / p.quads;
     let quad = i % p.quads;
-    let place = tile_place(p.first + tile);
-    let a = load(0u, tile, quad);
-    let b = load(1u, tile, quad);
-    let c = load(2u, tile, quad);
-    let d = load(3u, tile, quad);
+    let place = tile_place(p.first + i / p.quads);
+    let a = load_points(0u, i, step);
+    let b = load_points(1u, i, step);
+    let c = load_points(2u, i, step);
+    let d = load_points(3u, i, step);
     store(place.x, 2u * place.y, 2u * place.z, quad, a + b + c);
     store(place.x, 2u * place.y + 1u, 2u * place.z, quad, b - c - d);
 }

@@ -2,6 +2,7 @@
 // Reference and tests: kernels-tests/conv2d.rs.
 #import grid
 #import conv2d/winograd
+#import conv2d/winograd_store
 
 const WG: u32 = 64u;
 
@@ -27,15 +28,6 @@ fn row(image: u32, y: u32, column: u32, quad: u32) -> Four {
     return Four(a - c, b + c, c - b, b - d);
 }
 
-fn store(line: u32, tile: u32, quad: u32, v: Four) {
-    let at = point_place(line, tile, quad);
-    let step = point_step();
-    points[at] = v[0];
-    points[at + step] = v[1];
-    points[at + 2u * step] = v[2];
-    points[at + 3u * step] = v[3];
-}
-
 @compute @workgroup_size(WG)
 fn winograd_source(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -43,20 +35,20 @@ fn winograd_source(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = workgroup_index(group, groups) * WG + lane;
-    if (i >= p.tiles * p.quads) {
+    let step = p.tiles * p.quads;
+    if (i >= step) {
         return;
     }
-    let tile = i / p.quads;
     let quad = i % p.quads;
-    let place = tile_place(p.first + tile);
+    let place = tile_place(p.first + i / p.quads);
     let y = 2u * place.y - p.padding;
     let column = 2u * place.z - p.padding;
     let a = row(place.x, y, column, quad);
     let b = row(place.x, y + 1u, column, quad);
     let c = row(place.x, y + 2u, column, quad);
     let d = row(place.x, y + 3u, column, quad);
-    store(0u, tile, quad, a - c);
-    store(1u, tile, quad, b + c);
-    store(2u, tile, quad, c - b);
-    store(3u, tile, quad, b - d);
+    store_points(0u, i, step, a - c);
+    store_points(1u, i, step, b + c);
+    store_points(2u, i, step, c - b);
+    store_points(3u, i, step, b - d);
 }

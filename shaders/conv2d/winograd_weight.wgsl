@@ -1,6 +1,7 @@
 // points = G w GT of each pair of channels: winograd.wgsl. `turned`: of w turned by 180 degrees, as the gradient of the
 // input takes it. One invocation per channel of x and four of y. Reference and tests: kernels-tests/conv2d.rs.
 #import grid
+#import conv2d/winograd_store
 
 const WG: u32 = 64u;
 
@@ -23,14 +24,6 @@ fn row(down: u32, pair: u32) -> mat4x4<f32> {
     return mat4x4<f32>(a, 0.5 * (a + b + c), 0.5 * (a - b + c), c);
 }
 
-fn store(line: u32, pair: u32, v: mat4x4<f32>) {
-    let at = line * 4u * p.pairs + pair;
-    points[at] = v[0];
-    points[at + p.pairs] = v[1];
-    points[at + 2u * p.pairs] = v[2];
-    points[at + 3u * p.pairs] = v[3];
-}
-
 @compute @workgroup_size(WG)
 fn winograd_weight(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -44,8 +37,8 @@ fn winograd_weight(
     let a = row(0u, pair);
     let b = row(1u, pair);
     let c = row(2u, pair);
-    store(0u, pair, a);
-    store(1u, pair, 0.5 * (a + b + c));
-    store(2u, pair, 0.5 * (a - b + c));
-    store(3u, pair, c);
+    store_points(0u, pair, p.pairs, a);
+    store_points(1u, pair, p.pairs, 0.5 * (a + b + c));
+    store_points(2u, pair, p.pairs, 0.5 * (a - b + c));
+    store_points(3u, pair, p.pairs, c);
 }

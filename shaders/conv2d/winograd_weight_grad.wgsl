@@ -1,6 +1,7 @@
 // grad = GT points G of each pair of channels: the adjoint of winograd_weight.wgsl. One
 // invocation per channel of x and four of y. Reference and tests: kernels-tests/conv2d.rs.
 #import grid
+#import conv2d/winograd_load
 
 const WG: u32 = 64u;
 
@@ -11,11 +12,6 @@ struct Params {
 @group(0) @binding(0) var<storage, read> points: array<vec4<f32>>; // [4, 4, C, O / 4]
 @group(0) @binding(1) var<storage, read_write> grad: array<vec4<f32>>; // [3, 3, C, O / 4]
 @group(0) @binding(2) var<uniform> p: Params;
-
-fn load(line: u32, pair: u32) -> mat4x4<f32> {
-    let at = line * 4u * p.pairs + pair;
-    return mat4x4<f32>(points[at], points[at + p.pairs], points[at + 2u * p.pairs], points[at + 3u * p.pairs]);
-}
 
 // Row `down` of grad from v, the four points of its columns.
 fn store(down: u32, pair: u32, v: mat4x4<f32>) {
@@ -36,10 +32,10 @@ fn winograd_weight_grad(
     if (pair >= p.pairs) {
         return;
     }
-    let a = load(0u, pair);
-    let b = load(1u, pair);
-    let c = load(2u, pair);
-    let d = load(3u, pair);
+    let a = load_points(0u, pair, p.pairs);
+    let b = load_points(1u, pair, p.pairs);
+    let c = load_points(2u, pair, p.pairs);
+    let d = load_points(3u, pair, p.pairs);
     let even = 0.5 * (b + c);
     store(0u, pair, a + even);
     store(1u, pair, 0.5 * (b - c));

@@ -121,6 +121,8 @@ const SHARED: &[(&str, &str)] = shared![
     "conv2d/params",
     "conv2d/weight_gemm",
     "conv2d/winograd",
+    "conv2d/winograd_load",
+    "conv2d/winograd_store",
     "cosine/backward_params",
     "cosine/tile",
     "damage/bytes",

@@ -73,6 +73,13 @@ pub(super) enum Tile {
 /// takes the driver a second longer to compile.
 const WIDE_FROM: u64 = 1 << 27;
 
+/// Columns of a subgroup's tile in fours, where a wide one is `worth` it: not where a whole half of it
+/// would be surplus.
+pub(super) fn subgroup_quads(lanes: u32, columns: u32, worth: bool) -> u32 {
+    let filled = columns.next_multiple_of(32) == columns.next_multiple_of(16);
+    if worth && lanes == 8 && filled { 8 } else { 4 }
+}
+
 impl Tile {
     /// The kernels of a variant for a product of so many multiply-adds and columns; none for the
     /// simple ones.
@@ -82,13 +89,10 @@ impl Tile {
             Variant::Tiled if columns > 32 => Some(Self::Workgroup { quads: 16 }),
             Variant::Tiled if columns > 16 => Some(Self::Workgroup { quads: 8 }),
             Variant::Tiled => Some(Self::Workgroup { quads: 4 }),
-            Variant::Subgroup { lanes } => {
-                // Nor where a whole half of a tile would be surplus.
-                let wide = lanes == 8
-                    && work >= WIDE_FROM
-                    && columns.next_multiple_of(32) == columns.next_multiple_of(16);
-                Some(Self::Subgroup { lanes, quads: if wide { 8 } else { 4 } })
-            }
+            Variant::Subgroup { lanes } => Some(Self::Subgroup {
+                lanes,
+                quads: subgroup_quads(lanes, columns, work >= WIDE_FROM),
+            }),
         }
     }
 

@@ -2,6 +2,7 @@
 //! Algorithms for Convolutional Neural Networks", F(2 x 2, 3 x 3)): what is multiplied is
 //! transformed to 16 points, each point takes one matrix product, and the result is transformed back.
 
+use super::gemm::subgroup_quads;
 use super::{Sizes, groups_for};
 use crate::Result;
 use crate::autograd::{Dispatch, Element, Tape, Value};
@@ -122,9 +123,7 @@ impl<'a> Winograd<'a> {
     }
 
     fn product(&self, order: Order, p: &Product) -> Dispatch {
-        let columns = 4 * p.n_quads;
-        let wide = self.lanes == 8 && columns.next_multiple_of(32) == columns.next_multiple_of(16);
-        let quads = if wide { 8 } else { 4 };
+        let quads = subgroup_quads(self.lanes, 4 * p.n_quads, true);
         let consts = [
             ("LANES", self.lanes),
             ("QUADS", quads),
