@@ -23,14 +23,14 @@ check:
 break: driver
 	python3 scripts/break-shaders.py $(ARGS)
 
-# One training step beside PyTorch's, where there is one.
+# Kernels, steps and scoring, and one training step beside PyTorch's, where there is one.
 bench: driver
 	python3 scripts/bench.py $(ARGS)
 
 # Binaries for scripts/gpu-job.sh on a machine without Rust.
 bundle:
-	$(CARGO) build --release --bin anomem --example kernel_speed --example training_step
+	$(CARGO) build --release --bin anomem --example training_step
 	$(CARGO) test --release --no-run --test kernels-tests
 	mkdir -p bundle
-	cp target/release/anomem target/release/examples/kernel_speed target/release/examples/training_step bundle/
+	cp target/release/anomem target/release/examples/training_step bundle/
 	cp "$$(ls -t target/release/deps/kernels_tests-* | grep -v '\.d$$' | head -1)" bundle/kernels-tests

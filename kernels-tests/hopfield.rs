@@ -1,7 +1,7 @@
 use crate::harness::{Input, Outcome, close, fill, gpu, run_case, variants, wide};
 use crate::reference::Out;
 use crate::reference::hopfield::{self as reference, Setting};
-use anomem::autograd::{Element, Tape};
+use anomem::autograd::{Element, Plan, PlanOptions, Tape};
 use anomem::gpu::{AdapterClass, Gpu, Variant};
 use anomem::ops::affine::affine;
 use anomem::ops::hopfield::{Gradient, HopfieldOptions, hopfield};
@@ -388,4 +388,45 @@ fn usage_is_marked_and_stays() {
             (0..slots as u32).map(|m| u32::from(m % 3 == 2 || slot.contains(&m))).collect();
         assert_eq!(after, want);
     }
+}
+
+#[test]
+fn a_forward_only_tape_keeps_no_iterates() {
+    let Some(gpu) = gpu(false) else { return };
+    const STEPS: usize = 16;
+    let (rows, slots, features) = (512, 32, 64);
+    let (query, patterns) = (fill(rows * features, 1), fill(slots * features, 2));
+    let of = |mut tape: Tape| {
+        let mut store = Store::new();
+        let slab = store.slab("inputs");
+        let q = store.declare(slab, "q", &[rows, features], Element::F32, true).unwrap();
+        let w = store.declare(slab, "w", &[slots, features], Element::F32, true).unwrap();
+        let b = store.declare(slab, "b", &[1], Element::F32, false).unwrap();
+        store.allocate(gpu).unwrap();
+        store.upload(gpu, q, &query).unwrap();
+        store.upload(gpu, w, &patterns).unwrap();
+        store.upload(gpu, b, &[2.0_f32]).unwrap();
+        let [q, w, b] = [q, w, b].map(|id| tape.variable(&store, id));
+        let options = HopfieldOptions {
+            steps: STEPS,
+            tolerance: 0.0,
+            renormalise: false,
+            gradient: Gradient::Unrolled,
+        };
+        let y = hopfield(&mut tape, q, w, b, &options).unwrap().retrieved;
+        tape.keep(y);
+        let plan = Plan::compile(gpu, &tape, &store, &PlanOptions::default()).unwrap();
+        plan.run(gpu).unwrap();
+        (plan.read::<f32>(gpu, y).unwrap(), plan.temporary_bytes())
+    };
+    let variant = gpu.report().variant();
+    let (trained, all) = of(Tape::new(variant));
+    let (scored, less) = of(Tape::forward_only(variant));
+    assert_eq!(trained, scored);
+    // All iterates but the first, which is the query, and the last, which is the result.
+    let iterates = ((STEPS - 2) * rows * features * 4) as u64;
+    assert!(
+        all >= less + iterates,
+        "{all} bytes with gradients, {less} without, {iterates} of iterates"
+    );
 }

@@ -14,6 +14,7 @@ mod affine;
 mod augment;
 mod barlow;
 mod batch_norm;
+mod bounds;
 mod contracts;
 mod conv2d;
 mod cosine;

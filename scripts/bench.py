@@ -1,7 +1,9 @@
-"""One training step here and in PyTorch, in turn: `make bench`, or `python3 scripts/bench.py [--batch N] [--rounds N]`.
+"""Everything that can be timed here, and one training step beside PyTorch's: `make bench`, or
+`python3 scripts/bench.py [--batch N] [--rounds N] [--step-only]`; `python3 scripts/bench.py --table FILE` prints a record.
 
-Prints a table with ratios within this run, the only ones that count on a shared machine, and keeps it as
-benchmarks/ADAPTER.json. PyTorch is taken from the Python that PYTHON names, else from python3.
+Kernels and whole steps come from `anomem bench`; the step beside PyTorch runs in turn with it, and only ratios within
+one run count on a shared machine. Kept as benchmarks/ADAPTER.json. PyTorch is taken from the Python that PYTHON names,
+else from python3.
 """
 import argparse
 import datetime
@@ -12,8 +14,10 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+BINARIES = ROOT / "target/release"
 
 
 def output(command):
@@ -27,37 +31,85 @@ def merged(runs):
     return {**runs[0], **times}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, default=32, help="images of a step")
-    parser.add_argument("--steps", type=int, default=5, help="timed steps of a round")
-    parser.add_argument("--rounds", type=int, default=3, help="how often both sides run in turn")
-    args = parser.parse_args()
-    cargo, python = os.environ.get("CARGO", "cargo"), os.environ.get("PYTHON", "python3")
-    output([cargo, "build", "--release", "--example", "training_step"])
-    sizes = [str(args.batch), str(args.steps)]
-    ours = [str(ROOT / "target/release/examples/training_step"), *sizes]
+def own_figures():
+    """Bounds, kernels and steps of this adapter."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "bench.json"
+        subprocess.run([str(BINARIES / "anomem"), "bench", "--json", str(path)], cwd=ROOT, check=True)
+        return json.loads(path.read_text())
+
+
+def beside_torch(batch, steps, rounds):
+    """Both sides' step, in turn; ours alone where there is no PyTorch."""
+    python = os.environ.get("PYTHON", "python3")
+    sizes = [str(batch), str(steps)]
+    ours = [str(BINARIES / "examples/training_step"), *sizes]
     theirs = [python, str(ROOT / "scripts/torch_step.py"), *sizes]
     if subprocess.run([python, "-c", "import torch"], stderr=subprocess.DEVNULL).returncode:
         print(f"{python} has no PyTorch (Debian: apt install python3-torch): measured alone", file=sys.stderr)
         theirs = None
-    rounds = [[json.loads(output(c)) for c in (ours, theirs) if c] for _ in range(args.rounds)]
-    sides = [merged(list(runs)) for runs in zip(*rounds)]
-    print(f"{'ResNet-18 step':32} {'batch':>5} {'first s':>8} {'step s':>8} {'ratio':>6} {'peak MiB':>9}")
+    runs = [[json.loads(output(c)) for c in (ours, theirs) if c] for _ in range(rounds)]
+    return [merged(list(side)) for side in zip(*runs)]
+
+
+def print_sides(sides):
+    print(f"\n{'ResNet-18 step':32} {'batch':>5} {'first s':>8} {'step s':>8} {'ratio':>6} {'peak MiB':>9}")
     base = sides[-1]["step_s"]
     for side in sides:
         peak = side["peak_mib"] or float("nan")
         print(f"{side['engine']:32} {side['batch']:5} {side['first_s']:8.2f} {side['step_s']:8.3f} "
               f"{side['step_s'] / base:6.2f} {peak:9.0f}")
-    record = {
-        "date": datetime.date.today().isoformat(),
-        "commit": output(["git", "describe", "--always", "--dirty"]),
-        "sides": sides,
-    }
+
+
+def text_of(record):
+    """JSON with a line for each row of a table."""
+    lines = []
+    for key, value in record.items():
+        if isinstance(value, list):
+            rows = ",\n".join("    " + json.dumps(row) for row in value)
+            lines.append(f"  {json.dumps(key)}: [\n{rows}\n  ]")
+        else:
+            lines.append(f"  {json.dumps(key)}: {json.dumps(value)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def print_table(record):
+    """The record in Markdown."""
+    bounds = record["bounds"]
+    print(f"{record['adapter']['name']}, {record['date']}, commit {record['commit']}: at most "
+          f"{bounds['gflops']:.0f} GFLOP/s, {bounds['gb_s']:.1f} GB/s.\n")
+    print("| kernel | pass | ms | rate | of bound |\n|---|---|---|---|---|")
+    for row in record["kernels"]:
+        unit = "GFLOP/s" if row["limit"] == "arithmetic" else "GB/s"
+        print(f"| {row['name']} | {row['pass']} | {row['ms']:.2f} | {row['rate']:.1f} {unit} "
+              f"| {100 * row['share_of_bound']:.0f} % |")
+    print("\n| step | batch | seconds | images/s | MiB |\n|---|---|---|---|---|")
+    for row in record["steps"]:
+        print(f"| {row['name']} | {row['batch']} | {row['seconds']:.3f} | {row['images_per_second']:.0f} "
+              f"| {row['mib']:.0f} |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--batch", type=int, default=32, help="images of the step beside PyTorch's")
+    parser.add_argument("--steps", type=int, default=5, help="timed steps of a round")
+    parser.add_argument("--rounds", type=int, default=3, help="how often both sides run in turn")
+    parser.add_argument("--step-only", action="store_true", help="leave all else of the record as it is")
+    parser.add_argument("--table", type=pathlib.Path, help="print this record and measure nothing")
+    args = parser.parse_args()
+    if args.table:
+        return print_table(json.loads(args.table.read_text()))
+    cargo = os.environ.get("CARGO", "cargo")
+    output([cargo, "build", "--release", "--bin", "anomem", "--example", "training_step"])
+    figures = {} if args.step_only else own_figures()
+    sides = beside_torch(args.batch, args.steps, args.rounds)
+    print_sides(sides)
     name = re.sub(r"[^a-z0-9]+", "-", sides[0]["adapter"].lower()).strip("-")
     path = ROOT / "benchmarks" / f"{name}.json"
+    before = json.loads(path.read_text()) if args.step_only and path.exists() else {}
+    stamp = {"date": datetime.date.today().isoformat(), "commit": output(["git", "describe", "--always", "--dirty"])}
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(record, indent=2) + "\n")
+    path.write_text(text_of({**before, **stamp, **figures, "sides": sides}))
     print(f"kept in {path.relative_to(ROOT)}")
 
 

@@ -1,10 +1,10 @@
 #!/bin/sh
-# All that a new GPU should tell, in one command: its limits, every kernel test, the speed of the heavy kernels, a
+# All that a new GPU should tell, in one command: its limits, every kernel test, the speed of kernels and steps, a
 # training step beside PyTorch's where python3 has it, a profiled training, and, with a set of images, a detector trained and tested at full length.
 #
 #     scripts/gpu-job.sh OUT [BIN] [DATA [NORMAL_CLASS]]
 #
-# BIN holds `anomem`, `kernels-tests`, `kernel_speed` and `training_step` as `make bundle` puts them there, for machines without
+# BIN holds `anomem`, `kernels-tests` and `training_step` as `make bundle` puts them there, for machines without
 # Rust; run from the repository's root. Each part goes on when another fails; OUT/summary says which did.
 set -u
 out=${1:?usage: scripts/gpu-job.sh OUT [BIN] [DATA [NORMAL_CLASS]]}
@@ -22,7 +22,8 @@ part() { # name, command...
 }
 part devices "$bin/anomem" devices --json
 part kernels env ANOMEM_GPU=require "$bin/kernels-tests" --test-threads 4
-part speed-tiled "$bin/kernel_speed" tiled
+part bench "$bin/anomem" bench --json "$out/bench.json"
+part bench-simple "$bin/anomem" bench --variant simple --only product --no-steps
 part step "$bin/training_step" 256 20
 part step-torch python3 "$(dirname "$0")/torch_step.py" 256 20
 work=$(mktemp -d)

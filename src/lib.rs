@@ -7,6 +7,7 @@ mod error;
 pub use error::{Error, Result};
 pub mod anomem;
 pub mod autograd;
+pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod data;

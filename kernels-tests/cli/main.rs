@@ -11,6 +11,7 @@ mod images_and_heat_maps;
 mod torchvision;
 
 mod anomalies;
+mod bench;
 mod examples;
 mod false_alarms;
 mod init;

@@ -6,6 +6,7 @@ pub mod affine;
 pub mod augment;
 pub mod barlow;
 pub mod batch_norm;
+pub mod bounds;
 pub mod conv2d;
 pub mod cosine;
 pub mod cross_entropy;

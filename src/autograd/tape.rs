@@ -97,6 +97,7 @@ pub struct Tape {
     nodes: Vec<Node>,
     variables: HashMap<VarId, Value>,
     frozen: HashSet<VarId>,
+    forward_only: bool,
 }
 
 impl Tape {
@@ -110,7 +111,14 @@ impl Tape {
             nodes: Vec::new(),
             variables: HashMap::new(),
             frozen: HashSet::new(),
+            forward_only: false,
         }
+    }
+
+    /// An empty tape for what is never walked back: every variable is a constant, so that no operation
+    /// keeps anything for its gradient.
+    pub fn forward_only(variant: Variant) -> Self {
+        Self { forward_only: true, ..Self::new(variant) }
     }
 
     /// Which of a family's kernels to record.
@@ -134,7 +142,7 @@ impl Tape {
             shape: v.shape.clone(),
             element: v.element,
             place: Place::Variable(id),
-            needs_grad: v.trainable && !self.frozen.contains(&id),
+            needs_grad: v.trainable && !self.forward_only && !self.frozen.contains(&id),
         });
         self.variables.insert(id, value);
         value

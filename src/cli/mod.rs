@@ -6,6 +6,7 @@
 //! that was asked for.
 
 mod args;
+mod bench;
 mod check;
 mod demo;
 mod devices;
@@ -41,6 +42,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::Bench),
     Check(check::Check),
     Demo(demo::Demo),
     Devices(devices::Devices),
@@ -62,6 +64,7 @@ impl Command {
     /// Returns the exit code.
     fn run(self) -> Result<u8> {
         let done = match self {
+            Self::Bench(command) => command.run(),
             Self::Check(command) => command.run(),
             Self::Demo(command) => command.run(),
             Self::Devices(command) => command.run(),

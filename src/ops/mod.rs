@@ -6,6 +6,7 @@ pub mod affine;
 pub mod augment;
 pub mod barlow;
 pub mod batch_norm;
+pub mod bounds;
 pub mod conv2d;
 pub mod cosine;
 pub mod cross_entropy;
@@ -93,6 +94,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         augment::SHADERS,
         barlow::SHADERS,
         batch_norm::SHADERS,
+        bounds::SHADERS,
         &conv2d::shaders(),
         cosine::SHADERS,
         cross_entropy::SHADERS,

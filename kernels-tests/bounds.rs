@@ -1,0 +1,67 @@
+use crate::harness::{Input, close, fill, gpu, run_case, wide};
+use crate::reference::bounds as reference;
+use anomem::autograd::{Tape, Value};
+use anomem::gpu::{Gpu, Variant};
+use anomem::ops::bounds::{CHAIN, copy, multiply_adds};
+use proptest::prelude::*;
+
+fn of(
+    gpu: &Gpu,
+    x: &[f32],
+    record: impl Fn(&mut Tape, Value) -> anomem::Result<Value>,
+) -> anomem::Result<Vec<f32>> {
+    let record = |t: &mut Tape, v: &[Value]| Ok(vec![record(t, v[0])?]);
+    let inputs = [Input::Constant(&[x.len()], x)];
+    Ok(run_case(gpu, Variant::Simple, &inputs, &[&[]], record)?.outputs.swap_remove(0))
+}
+
+fn check(gpu: &Gpu, len: usize, rounds: usize, [factor, term]: [f32; 2]) {
+    let x = fill(len, 1);
+    assert!(of(gpu, &x, copy).unwrap() == x, "a copy of {len} differs");
+    let got = of(gpu, &x, |t, v| multiply_adds(t, v, rounds, [factor, term])).unwrap();
+    let steps = rounds * CHAIN;
+    let want = reference::multiply_adds(&wide(&x), steps, f64::from(factor), f64::from(term));
+    // Two roundings a step, or one, and of each the share that later steps leave; three of the sum.
+    let kept = (0..steps).map(|k| f64::from(factor.abs()).powi(k as i32)).sum::<f64>();
+    close("multiply_adds", &got, &want, 2.0 * kept + 3.0).unwrap();
+}
+
+#[test]
+fn match_the_reference() {
+    for default_limits in [false, true] {
+        let Some(gpu) = gpu(default_limits) else { return };
+        for (len, rounds, numbers) in [
+            (4, 0, [0.5, 1.0]),
+            (4, 1, [-0.75, 0.5]),
+            (252, 2, [1.0, 0.125]),
+            (256, 3, [0.9, -0.25]),
+            (260, 1, [1.1, 0.0]),
+            (65_535 * 256 + 4, 1, [0.5, 1.0]),
+        ] {
+            check(gpu, len, rounds, numbers);
+        }
+    }
+}
+
+#[test]
+fn errors_name_the_values() {
+    let Some(gpu) = gpu(false) else { return };
+    let e = of(gpu, &[0.0; 6], copy).unwrap_err();
+    assert_eq!(e.to_string(), "bounds.copy: x [6]: expected a multiple of 4 elements");
+    let e = of(gpu, &[0.0; 4], |t, v| multiply_adds(t, v, 60_001, [1.0, 0.0])).unwrap_err();
+    assert_eq!(e.to_string(), "bounds.multiply_add: 60001 rounds, expected at most 60000");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn any_length_and_rounds(
+        vectors in 1usize..700,
+        rounds in 0usize..6,
+        factor in -1.0f32..1.0,
+        term in -1.0f32..1.0,
+    ) {
+        let Some(gpu) = gpu(false) else { return Ok(()) };
+        check(gpu, 4 * vectors, rounds, [factor, term]);
+    }
+}

@@ -1,0 +1,25 @@
+// y = x: how fast memory is. One invocation per vector.
+// Reference and tests: kernels-tests/bounds.rs.
+#import grid
+
+const WG: u32 = 64u;
+
+struct Params {
+    len: u32, // vectors
+}
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(2) var<uniform> p: Params;
+
+@compute @workgroup_size(WG)
+fn copy(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(group, groups) * WG + lane;
+    if (i < p.len) {
+        y[i] = x[i];
+    }
+}
