@@ -2,7 +2,7 @@
 //! compiler takes and that fit WebGPU's default limits.
 
 use crate::harness::{gpu, is_listed, root};
-use anomem::gpu::{Kernel, driver_module_of, layout_of, module_of, shared_files};
+use anomem::gpu::{Dialect, Kernel, driver_module_of, layout_of, module_of, shared_files};
 use anomem::ops::{kernels, shaders};
 use naga::back::{hlsl, msl, spv};
 use std::collections::BTreeSet;
@@ -166,15 +166,16 @@ fn every_kernel_translates_for_every_backend() {
     let mut files = Vec::new();
     for kernel in kernels() {
         let name = kernel.name();
-        for copied in [true, false] {
-            let (module, info) = driver_module_of(&kernel, copied).unwrap();
+        for llvmpipe in [true, false] {
+            let dialect = Dialect { copied_params: llvmpipe, wide_reads: llvmpipe };
+            let (module, info) = driver_module_of(&kernel, dialect).unwrap();
             let words = spv::write_vec(&module, &info, &spirv_options, None)
                 .unwrap_or_else(|e| panic!("{name}: SPIR-V: {e}"));
             let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
             files.push((name.clone(), folder.path().join(format!("{}.spv", files.len()))));
             std::fs::write(&files.last().unwrap().1, bytes).unwrap();
         }
-        let (module, info) = driver_module_of(&kernel, false).unwrap();
+        let (module, info) = driver_module_of(&kernel, Dialect::default()).unwrap();
         msl::write_string(&module, &info, &msl_options, &Default::default())
             .unwrap_or_else(|e| panic!("{name}: MSL: {e}"));
         hlsl::Writer::new(&mut String::new(), &hlsl_options, &Default::default())

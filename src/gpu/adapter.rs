@@ -1,5 +1,6 @@
 //! Listing and choosing adapters.
 
+use super::shader::Dialect;
 use crate::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
@@ -61,10 +62,10 @@ impl AdapterReport {
         }
     }
 
-    /// Whether kernels must not read Params from a uniform: the driver compiles them anew for its
-    /// values at every dispatch.
-    pub(super) fn inlines_uniforms(&self) -> bool {
-        self.name.contains("llvmpipe")
+    /// In which form this adapter's driver gets kernels.
+    pub(super) fn dialect(&self) -> Dialect {
+        let llvmpipe = self.name.contains("llvmpipe");
+        Dialect { copied_params: llvmpipe, wide_reads: llvmpipe && self.int64 }
     }
 }
 
@@ -110,6 +111,8 @@ pub struct AdapterReport {
     pub driver: String,
     /// Half precision in shaders.
     pub f16: bool,
+    /// 64-bit integers in shaders.
+    pub int64: bool,
     /// Smallest and largest subgroup, in lanes; absent without subgroup operations.
     pub subgroup: Option<(u32, u32)>,
     /// Shapes of cooperative matrix products, as `16x16x16 f16->f32`.
@@ -257,6 +260,7 @@ fn report(adapter: &wgpu::Adapter) -> AdapterReport {
         class,
         driver: [info.driver.as_str(), info.driver_info.as_str()].join(" ").trim().to_string(),
         f16: features.contains(wgpu::Features::SHADER_F16),
+        int64: features.contains(wgpu::Features::SHADER_INT64),
         subgroup: features
             .contains(wgpu::Features::SUBGROUP)
             .then_some((info.subgroup_min_size, info.subgroup_max_size)),

@@ -202,8 +202,10 @@ impl Gpu {
         } else {
             available
         };
-        let wanted =
-            wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let wanted = wgpu::Features::SHADER_F16
+            | wgpu::Features::SHADER_INT64
+            | wgpu::Features::SUBGROUP
+            | wgpu::Features::TIMESTAMP_QUERY;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("anomem"),
             required_features: found.adapter.features() & wanted,
@@ -486,11 +488,12 @@ impl Gpu {
             return Ok(found.clone());
         }
         let label = kernel.shader.label();
-        let (mut module, _) = shader::module_of(kernel)?;
+        let (module, _) = shader::module_of(kernel)?;
         let slots = shader::slots_of(&module, &label)?;
-        let copied = self.report().inlines_uniforms()
-            && slots.len() <= self.0.limits.max_storage_buffers_per_shader_stage as usize;
-        shader::prepare(&mut module, copied);
+        let mut dialect = self.report().dialect();
+        dialect.copied_params &=
+            slots.len() <= self.0.limits.max_storage_buffers_per_shader_stage as usize;
+        let module = shader::for_driver(kernel, module, dialect)?;
         let device = &self.0.device;
         self.0.faults.begin(&label)?;
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
@@ -502,7 +505,9 @@ impl Gpu {
                 visibility: wgpu::ShaderStages::COMPUTE,
                 ty: wgpu::BindingType::Buffer {
                     ty: match slot {
-                        Slot::Uniform(_) if !copied => wgpu::BufferBindingType::Uniform,
+                        Slot::Uniform(_) if !dialect.copied_params => {
+                            wgpu::BufferBindingType::Uniform
+                        }
                         _ => wgpu::BufferBindingType::Storage { read_only: false },
                     },
                     has_dynamic_offset: false,

@@ -6,6 +6,7 @@ mod device;
 mod fault;
 mod profile;
 mod shader;
+mod wide;
 
 pub use adapter::{AdapterClass, AdapterReport, DeviceSelector, Variant, list_adapters};
 pub use device::{
@@ -13,7 +14,8 @@ pub use device::{
 };
 pub use profile::{KernelTime, Profile};
 pub use shader::{
-    Field, Kernel, Restated, Scalar, Shader, driver_module_of, layout_of, module_of, shared_files,
+    Dialect, Field, Kernel, Restated, Scalar, Shader, driver_module_of, layout_of, module_of,
+    shared_files,
 };
 
 pub(crate) use shader::{AsScalar, params, shader};

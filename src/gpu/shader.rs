@@ -1,6 +1,8 @@
 //! WGSL sources: imports, restated constants, and what naga says of a shader's interface.
 
+use super::wide;
 use crate::{Error, Result};
+use naga::valid::Capabilities;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -301,30 +303,54 @@ pub(super) enum Slot {
 /// The label, the line and naga's words.
 pub fn module_of(kernel: &Kernel) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
     let text = kernel.shader.text(&kernel.consts)?;
-    let module = naga::front::wgsl::parse_str(&text).map_err(|e| {
-        Error::Internal(format!("shader {}: {}", kernel.name(), e.emit_to_string(&text)))
-    })?;
-    let info = validate(&module, kernel, &text)?;
+    let module = parse(kernel, &text)?;
+    let info = validate(&module, CAPABILITIES, kernel, &text)?;
     Ok((module, info))
 }
 
-/// The module of a kernel as the driver gets it, its Params copied first if `copied`.
+fn parse(kernel: &Kernel, text: &str) -> Result<naga::Module> {
+    naga::front::wgsl::parse_str(text).map_err(|e| {
+        Error::Internal(format!("shader {}: {}", kernel.name(), e.emit_to_string(text)))
+    })
+}
+
+/// The form in which a driver gets kernels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dialect {
+    /// Params come in a storage binding, of which the entry point takes a private copy.
+    ///
+    /// For lavapipe: where the values of a uniform would shorten a kernel by half, it compiles the kernel
+    /// with them, again at every dispatch, and keeps every such compilation until the device is gone
+    /// (Mesa 22.3: 25 ms and 1.9 MB per dispatch of one Hopfield kernel that runs for 2 ms).
+    pub copied_params: bool,
+    /// Four floats are read as two u64, see [`wide`].
+    pub wide_reads: bool,
+}
+
+/// The module of a kernel as the driver gets it.
 ///
 /// # Errors
 /// As [`module_of`].
 pub fn driver_module_of(
     kernel: &Kernel,
-    copied: bool,
+    dialect: Dialect,
 ) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
-    let (mut module, _) = module_of(kernel)?;
-    prepare(&mut module, copied);
-    let info = validate(&module, kernel, &kernel.shader.text(&kernel.consts)?)?;
+    let (module, _) = module_of(kernel)?;
+    let module = for_driver(kernel, module, dialect)?;
+    let capabilities = CAPABILITIES | Capabilities::SHADER_INT64;
+    let info = validate(&module, capabilities, kernel, &kernel.shader.text(&kernel.consts)?)?;
     Ok((module, info))
 }
 
-fn validate(module: &naga::Module, kernel: &Kernel, text: &str) -> Result<naga::valid::ModuleInfo> {
-    let capabilities =
-        naga::valid::Capabilities::SUBGROUP | naga::valid::Capabilities::SHADER_FLOAT16;
+/// What a shader may ask of an adapter; a dialect may ask for more.
+const CAPABILITIES: Capabilities = Capabilities::SUBGROUP.union(Capabilities::SHADER_FLOAT16);
+
+fn validate(
+    module: &naga::Module,
+    capabilities: Capabilities,
+    kernel: &Kernel,
+    text: &str,
+) -> Result<naga::valid::ModuleInfo> {
     naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
         .validate(module)
         .map_err(|e| {
@@ -396,19 +422,28 @@ pub fn layout_of(shader: &'static Shader) -> Result<Vec<(String, Scalar, usize)>
     Ok(fields)
 }
 
-/// Turns a valid module into what the driver gets, its Params copied first if `copied`.
-pub(super) fn prepare(module: &mut naga::Module, copied: bool) {
-    if copied {
-        copy_params(module);
+/// Turns the valid module of a kernel into what the driver gets.
+///
+/// # Errors
+/// A text that is no longer WGSL.
+pub(super) fn for_driver(
+    kernel: &Kernel,
+    mut module: naga::Module,
+    dialect: Dialect,
+) -> Result<naga::Module> {
+    if dialect.wide_reads
+        && let Some(text) = wide::widened(&kernel.shader.text(&kernel.consts)?)
+    {
+        module = parse(kernel, &text)?;
     }
-    make_writable(module);
+    if dialect.copied_params {
+        copy_params(&mut module);
+    }
+    make_writable(&mut module);
+    Ok(module)
 }
 
 /// Moves Params from a uniform to a storage binding, of which the entry point takes a private copy.
-///
-/// For lavapipe: where the values of a uniform would shorten a kernel by half, it compiles the kernel
-/// with them, again at every dispatch, and keeps every such compilation until the device is gone
-/// (Mesa 22.3: 25 ms and 1.9 MB per dispatch of one Hopfield kernel that runs for 2 ms).
 fn copy_params(module: &mut naga::Module) {
     use naga::{AddressSpace, Expression, GlobalVariable, Span, Statement};
     let globals = &mut module.global_variables;
