@@ -200,6 +200,14 @@ fn a_model_is_tested_asked_and_told_about() {
     let picture = dir.path().join("judged/heatmaps/good/000.png.png");
     let picture = image::open(&picture).unwrap_or_else(|e| panic!("{}: {e}", picture.display()));
     assert_eq!((picture.width(), picture.height()), (32, 32));
+    // An image by itself takes a smaller batch, to the same bits.
+    run(&dir, "predict --model run data/train/good/000.png --out alone");
+    let alone = std::fs::read_to_string(dir.path().join("alone/scores.csv")).unwrap();
+    let row = |table: &str| {
+        let row = table.lines().find(|row| row.contains("train/good/000.png"));
+        row.map(|row| row.split_once(',').unwrap().1.to_owned()).unwrap()
+    };
+    assert_eq!((alone.lines().count(), row(&alone)), (2, row(&table)));
 
     // 4 of 40 images were held out: they back a rate of 20 %, not of 1 %.
     assert!(table.starts_with("path,score,score_s3,score_s4,p_value,verdict\n"), "{table}");

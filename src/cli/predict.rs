@@ -66,6 +66,11 @@ impl Predict {
         progress.adapter(&gpu);
         let (mut model, _) = load_model(&gpu, &self.model)?;
         model.config.score.smooth = self.smooth.unwrap_or(model.config.score.smooth);
+        if model.config.image.tile == 0 {
+            // Places of a batch that stay empty are computed too.
+            let batch = &mut model.config.score.batch;
+            *batch = (*batch).min(samples.len().max(1));
+        }
         model.config.validate()?;
         let judge = self.judge(&model)?;
         if let Some(warning) = judge.as_ref().and_then(Judge::warning) {
