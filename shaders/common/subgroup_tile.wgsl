@@ -44,3 +44,32 @@ fn multiply_quad(q: u32, low: mat4x4<f32>, high: mat4x4<f32>, by_column: bool, r
     tile[q] += by_k * low;
     tile[QUADS + q] += by_k * high;
 }
+
+// Stores the tile, whose lower rows start at `low`, upper rows at `high` and columns at `quad`, part `part` of the
+// result, by the importing shader's
+//   fn store_row(part: u32, row: u32, quad: u32, v: array<vec4<f32>, 4>)
+// which leaves out what is surplus: 16 columns of one row.
+fn store_tile(part: u32, low: u32, high: u32, quad: u32) {
+    store_half(0u, part, low, quad);
+    store_half(QUADS, part, high, quad);
+}
+
+// Four rows of the tile: the lower ones, or from q = QUADS on the upper ones.
+fn store_half(q: u32, part: u32, row: u32, quad: u32) {
+    store_rows(q, part, row, quad);
+    if (QUADS == 8u) {
+        store_rows(q + QUADS / 2u, part, row, quad + 4u);
+    }
+}
+
+// Four rows times 16 columns of the tile, from tile[q] on.
+fn store_rows(q: u32, part: u32, row: u32, quad: u32) {
+    let a = tile[q];
+    let b = tile[q + 1u];
+    let c = tile[q + 2u];
+    let d = tile[q + 3u];
+    store_row(part, row, quad, array(a[0], b[0], c[0], d[0]));
+    store_row(part, row + 1u, quad, array(a[1], b[1], c[1], d[1]));
+    store_row(part, row + 2u, quad, array(a[2], b[2], c[2], d[2]));
+    store_row(part, row + 3u, quad, array(a[3], b[3], c[3], d[3]));
+}

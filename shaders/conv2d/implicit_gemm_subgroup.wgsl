@@ -50,27 +50,14 @@ fn store_quad(at: u32, quad: u32, v: vec4<f32>) {
     }
 }
 
-fn store_pixel(pixel: u32, quad: u32, v: array<vec4<f32>, 4>) {
-    if (pixel >= p.images * p.rows * p.columns) {
-        return;
+fn store_row(part: u32, pixel: u32, quad: u32, v: array<vec4<f32>, 4>) {
+    if (pixel < p.images * p.rows * p.columns) {
+        let at = out_place(pixel);
+        store_quad(at, quad, v[0]);
+        store_quad(at, quad + 1u, v[1]);
+        store_quad(at, quad + 2u, v[2]);
+        store_quad(at, quad + 3u, v[3]);
     }
-    let at = out_place(pixel);
-    store_quad(at, quad, v[0]);
-    store_quad(at, quad + 1u, v[1]);
-    store_quad(at, quad + 2u, v[2]);
-    store_quad(at, quad + 3u, v[3]);
-}
-
-// Four rows times 16 columns of the tile, from tile[q] on.
-fn store(q: u32, pixel: u32, quad: u32) {
-    let a = tile[q];
-    let b = tile[q + 1u];
-    let c = tile[q + 2u];
-    let d = tile[q + 3u];
-    store_pixel(pixel, quad, array(a[0], b[0], c[0], d[0]));
-    store_pixel(pixel + 1u, quad, array(a[1], b[1], c[1], d[1]));
-    store_pixel(pixel + 2u, quad, array(a[2], b[2], c[2], d[2]));
-    store_pixel(pixel + 3u, quad, array(a[3], b[3], c[3], d[3]));
 }
 
 @compute @workgroup_size(LANES)
@@ -102,10 +89,5 @@ fn implicit_gemm_subgroup(
             }
         }
     }
-    store(0u, pixel, quad0);
-    store(QUADS, pixel + 4u * LANES, quad0);
-    if (QUADS == 8u) {
-        store(QUADS / 2u, pixel, quad0 + 4u);
-        store(QUADS + QUADS / 2u, pixel + 4u * LANES, quad0 + 4u);
-    }
+    store_tile(0u, pixel, pixel + 4u * LANES, quad0);
 }

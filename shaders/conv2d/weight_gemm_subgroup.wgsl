@@ -53,18 +53,6 @@ fn store_row(split: u32, row: u32, quad: u32, v: array<vec4<f32>, 4>) {
     }
 }
 
-// Four rows times 16 columns of the tile, from tile[q] on.
-fn store(q: u32, split: u32, row: u32, quad: u32) {
-    let a = tile[q];
-    let b = tile[q + 1u];
-    let c = tile[q + 2u];
-    let d = tile[q + 3u];
-    store_row(split, row, quad, array(a[0], b[0], c[0], d[0]));
-    store_row(split, row + 1u, quad, array(a[1], b[1], c[1], d[1]));
-    store_row(split, row + 2u, quad, array(a[2], b[2], c[2], d[2]));
-    store_row(split, row + 3u, quad, array(a[3], b[3], c[3], d[3]));
-}
-
 @compute @workgroup_size(LANES)
 fn weight_gemm_subgroup(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -103,10 +91,5 @@ fn weight_gemm_subgroup(
             image += select(vec4<u32>(0u), vec4<u32>(1u), next_image);
         }
     }
-    store(0u, split, 4u * low_row, quad0);
-    store(QUADS, split, 4u * (low_row + LANES), quad0);
-    if (QUADS == 8u) {
-        store(QUADS / 2u, split, 4u * low_row, quad0 + 4u);
-        store(QUADS + QUADS / 2u, split, 4u * (low_row + LANES), quad0 + 4u);
-    }
+    store_tile(split, 4u * low_row, 4u * (low_row + LANES), quad0);
 }
