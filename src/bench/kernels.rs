@@ -97,7 +97,8 @@ pub(super) fn measure(
             "{name}, {pass}: differs from the plain kernels by {difference:.1e} of the greatest value"
         )));
     }
-    let seconds = repeat(gpu, clock, &plan)?;
+    let times = repeat(gpu, clock, &plan)?;
+    let seconds = times[times.len() / 2];
     let (work, limit) = case.work(pass);
     let rate = work / seconds * 1e-9;
     let bound = match limit {
@@ -130,11 +131,11 @@ pub(super) fn start(gpu: &Gpu, tape: &Tape, store: &Store) -> Result<(Plan, f64)
     Ok((plan, start.elapsed().as_secs_f64()))
 }
 
-/// Median seconds of a plan that ran once already.
+/// Seconds of each run of a plan that ran once already, least first.
 ///
 /// # Errors
 /// Faults of the GPU.
-pub(super) fn repeat(gpu: &Gpu, clock: Clock, plan: &Plan) -> Result<f64> {
+pub(super) fn repeat(gpu: &Gpu, clock: Clock, plan: &Plan) -> Result<Vec<f64>> {
     let (start, mut times) = (Instant::now(), Vec::new());
     while times.len() < LEAST_RUNS || times.len() < MOST_RUNS && start.elapsed() < TIMED {
         times.push(match clock {
@@ -151,7 +152,7 @@ pub(super) fn repeat(gpu: &Gpu, clock: Clock, plan: &Plan) -> Result<f64> {
         });
     }
     times.sort_by(f64::total_cmp);
-    Ok(times[times.len() / 2])
+    Ok(times)
 }
 
 /// The greatest difference of any output from that of the plain kernels, by that output's greatest value; none

@@ -30,7 +30,7 @@ pub struct Request {
 pub struct Bounds {
     /// Multiply-adds in registers, a multiply-add counting two, in 10^9 per second.
     pub gflops: f64,
-    /// Bytes read and written by a copy, in 10^9 per second.
+    /// Bytes read and written by a copy that no cache holds, in 10^9 per second: what lies in one may be faster.
     pub gb_s: f64,
 }
 
