@@ -22,8 +22,8 @@ use crate::{Error, Result};
 )]
 pub(super) struct Bench {
     /// Only what has this in its name: `conv`, `224px`, `hopfield`, `step tiny`.
-    #[arg(long, value_name = "WORD", default_value = "")]
-    only: String,
+    #[arg(long, value_name = "WORD")]
+    only: Option<String>,
     /// Measure other kernels than those that this adapter uses, where an operation has several.
     #[arg(long, value_enum, value_name = "WHICH", conflicts_with = "no_kernels")]
     variant: Option<Which>,
@@ -73,7 +73,7 @@ impl Bench {
         }
         let gpu = self.common.open()?;
         let request = Request {
-            only: self.only,
+            only: self.only.unwrap_or_default(),
             variant: self.variant.map(|which| which.variant(gpu.report())).transpose()?,
             no_kernels: self.no_kernels,
             no_steps: self.no_steps,
