@@ -1,5 +1,5 @@
 """Everything that can be timed here, and one training step beside PyTorch's: `make bench`, or
-`python3 scripts/bench.py [--batch N] [--rounds N] [--step-only]`; `python3 scripts/bench.py --table FILE` prints a record.
+`python3 scripts/bench.py [--batch N] [--rounds N]`; `python3 scripts/bench.py --table FILE` prints a record.
 
 Kernels and whole steps come from `anomem bench`; the step beside PyTorch runs in turn with it, and only ratios within
 one run count on a shared machine. Kept as benchmarks/ADAPTER.json. PyTorch is taken from the Python that PYTHON names,
@@ -94,22 +94,20 @@ def main():
     parser.add_argument("--batch", type=int, default=32, help="images of the step beside PyTorch's")
     parser.add_argument("--steps", type=int, default=5, help="timed steps of a round")
     parser.add_argument("--rounds", type=int, default=3, help="how often both sides run in turn")
-    parser.add_argument("--step-only", action="store_true", help="leave all else of the record as it is")
     parser.add_argument("--table", type=pathlib.Path, help="print this record and measure nothing")
     args = parser.parse_args()
     if args.table:
         return print_table(json.loads(args.table.read_text()))
     cargo = os.environ.get("CARGO", "cargo")
     output([cargo, "build", "--release", "--bin", "anomem", "--example", "training_step"])
-    figures = {} if args.step_only else own_figures()
+    figures = own_figures()
     sides = beside_torch(args.batch, args.steps, args.rounds)
     print_sides(sides)
     name = re.sub(r"[^a-z0-9]+", "-", sides[0]["adapter"].lower()).strip("-")
     path = ROOT / "benchmarks" / f"{name}.json"
-    before = json.loads(path.read_text()) if args.step_only and path.exists() else {}
     stamp = {"date": datetime.date.today().isoformat(), "commit": output(["git", "describe", "--always", "--dirty"])}
     path.parent.mkdir(exist_ok=True)
-    path.write_text(text_of({**before, **stamp, **figures, "sides": sides}))
+    path.write_text(text_of({**stamp, **figures, "sides": sides}))
     print(f"kept in {path.relative_to(ROOT)}")
 
 

@@ -43,5 +43,6 @@ pub use pretrained::{Origin, Pretrained};
 pub use scorer::{Score, Scorer};
 pub use set::TrainingSet;
 pub use step::Phase;
+pub(crate) use step::augmentation;
 pub use teach::{Knowledge, Taught, teach, teaching};
 pub use trainer::{Observer, RunFolder, TrainOptions, load_model, train};

@@ -147,7 +147,7 @@ pub(super) fn counters_of(seed: u64, step: u32) -> [u32; 4] {
 }
 
 /// The configuration's augmentation, as the kernels take it.
-pub(super) fn augmentation(config: &Config) -> augment::AugmentOptions {
+pub(crate) fn augmentation(config: &Config) -> augment::AugmentOptions {
     let a = &config.augment;
     augment::AugmentOptions {
         crop_min: a.crop_min as f32,

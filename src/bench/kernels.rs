@@ -2,11 +2,12 @@
 
 use super::shapes::{Case, RETRIEVAL_STEPS, gradient_of};
 use super::{Bounds, Clock, KernelRow, Limit};
+use crate::anomem::{Config, augmentation};
 use crate::autograd::{Plan, PlanOptions, Tape, Value};
 use crate::gpu::{Gpu, Profile, Variant};
 use crate::ops::activation::relu;
 use crate::ops::add::add;
-use crate::ops::augment::{self, AugmentOptions, Images};
+use crate::ops::augment::{self, Images};
 use crate::ops::batch_norm::batch_norm;
 use crate::ops::conv2d::conv2d;
 use crate::ops::hopfield::{Gradient, HopfieldOptions, hopfield};
@@ -322,18 +323,7 @@ fn augmented(gpu: &Gpu, t: &mut Tape, s: &mut Store, images: usize, size: usize)
     s.upload(gpu, ids, &(0..images as u32).collect::<Vec<_>>())?;
     s.upload(gpu, counters, &[1_u32, 2, 3, 0])?;
     let [pixels, ids, counters] = [pixels, ids, counters].map(|id| t.variable(s, id));
-    let options = AugmentOptions {
-        crop_min: 0.08,
-        crop_max: 1.0,
-        flip: 0.5,
-        jitter_p: 0.8,
-        brightness: 0.4,
-        contrast: 0.4,
-        saturation: 0.4,
-        blur_p: 0.5,
-        blur_sigma: [0.1, 2.0],
-        noise: 0.02,
-    };
+    let options = augmentation(&Config::preset("resnet18")?);
     let draws = augment::draw(t, &options, counters, ids, 2)?;
     let (mean, std) = ([0.5; 3], [0.25; 3]);
     let source = Images { pixels, shape, size: [size; 2], statistics: None, mean, std };

@@ -488,12 +488,12 @@ impl Gpu {
             return Ok(found.clone());
         }
         let label = kernel.shader.label();
-        let (module, _) = shader::module_of(kernel)?;
-        let slots = shader::slots_of(&module, &label)?;
         let mut dialect = self.report().dialect();
+        let (mut module, _) = shader::read(kernel, dialect.wide_reads)?;
+        let slots = shader::slots_of(&module, &label)?;
         dialect.copied_params &=
             slots.len() <= self.0.limits.max_storage_buffers_per_shader_stage as usize;
-        let module = shader::for_driver(kernel, module, dialect)?;
+        shader::prepare(&mut module, dialect);
         let device = &self.0.device;
         self.0.faults.begin(&label)?;
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);

@@ -302,16 +302,23 @@ pub(super) enum Slot {
 /// # Errors
 /// The label, the line and naga's words.
 pub fn module_of(kernel: &Kernel) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
-    let text = kernel.shader.text(&kernel.consts)?;
-    let module = parse(kernel, &text)?;
-    let info = validate(&module, CAPABILITIES, kernel, &text)?;
-    Ok((module, info))
+    read(kernel, false)
 }
 
-fn parse(kernel: &Kernel, text: &str) -> Result<naga::Module> {
-    naga::front::wgsl::parse_str(text).map_err(|e| {
-        Error::Internal(format!("shader {}: {}", kernel.name(), e.emit_to_string(text)))
-    })
+/// As [`module_of`], of the text with [`wide`] reads if asked for.
+pub(super) fn read(
+    kernel: &Kernel,
+    wide_reads: bool,
+) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
+    let mut text = kernel.shader.text(&kernel.consts)?;
+    if wide_reads && let Some(wide) = wide::widened(&text) {
+        text = wide;
+    }
+    let module = naga::front::wgsl::parse_str(&text).map_err(|e| {
+        Error::Internal(format!("shader {}: {}", kernel.name(), e.emit_to_string(&text)))
+    })?;
+    let info = validate(&module, wide_reads, kernel, &text)?;
+    Ok((module, info))
 }
 
 /// The form in which a driver gets kernels.
@@ -335,22 +342,22 @@ pub fn driver_module_of(
     kernel: &Kernel,
     dialect: Dialect,
 ) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
-    let (module, _) = module_of(kernel)?;
-    let module = for_driver(kernel, module, dialect)?;
-    let capabilities = CAPABILITIES | Capabilities::SHADER_INT64;
-    let info = validate(&module, capabilities, kernel, &kernel.shader.text(&kernel.consts)?)?;
+    let (mut module, _) = read(kernel, dialect.wide_reads)?;
+    prepare(&mut module, dialect);
+    let text = kernel.shader.text(&kernel.consts)?;
+    let info = validate(&module, dialect.wide_reads, kernel, &text)?;
     Ok((module, info))
 }
 
-/// What a shader may ask of an adapter; a dialect may ask for more.
-const CAPABILITIES: Capabilities = Capabilities::SUBGROUP.union(Capabilities::SHADER_FLOAT16);
-
 fn validate(
     module: &naga::Module,
-    capabilities: Capabilities,
+    wide_reads: bool,
     kernel: &Kernel,
     text: &str,
 ) -> Result<naga::valid::ModuleInfo> {
+    // What a shader may ask of an adapter; wide reads ask for more.
+    let mut capabilities = Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16;
+    capabilities.set(Capabilities::SHADER_INT64, wide_reads);
     naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
         .validate(module)
         .map_err(|e| {
@@ -422,25 +429,12 @@ pub fn layout_of(shader: &'static Shader) -> Result<Vec<(String, Scalar, usize)>
     Ok(fields)
 }
 
-/// Turns the valid module of a kernel into what the driver gets.
-///
-/// # Errors
-/// A text that is no longer WGSL.
-pub(super) fn for_driver(
-    kernel: &Kernel,
-    mut module: naga::Module,
-    dialect: Dialect,
-) -> Result<naga::Module> {
-    if dialect.wide_reads
-        && let Some(text) = wide::widened(&kernel.shader.text(&kernel.consts)?)
-    {
-        module = parse(kernel, &text)?;
-    }
+/// Turns a valid module, [`read`] for the same dialect, into what the driver gets.
+pub(super) fn prepare(module: &mut naga::Module, dialect: Dialect) {
     if dialect.copied_params {
-        copy_params(&mut module);
+        copy_params(module);
     }
-    make_writable(&mut module);
-    Ok(module)
+    make_writable(module);
 }
 
 /// Moves Params from a uniform to a storage binding, of which the entry point takes a private copy.
