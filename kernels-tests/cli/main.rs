@@ -27,9 +27,11 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Runs `anomem` with `arguments` in `folder`.
+/// Runs `anomem` with `arguments` in `folder`, as on a server: without a login session, where
+/// graphics libraries are tempted to complain on the standard error.
 fn anomem(folder: &TempDir, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_anomem"));
+    command.env_remove("XDG_RUNTIME_DIR").env_remove("WAYLAND_DISPLAY");
     command.current_dir(folder.path()).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
