@@ -3,7 +3,7 @@
 struct Params {
     rows: u32,            // R, of the whole retrieval
     first: u32,           // first row of the chunk
-    blocks: u32,          // blocks of queries in the chunk: of 32, or with subgroups of 8
+    blocks: u32,          // blocks of queries in the chunk: of 32, or of QUERIES of a subgroup
     slots: u32,           // M
     features: u32,        // D
     slots_padded: u32,    // Mp: M, or with subgroups the next multiple of TILE
@@ -14,6 +14,6 @@ struct Params {
     renormalise: u32,     // 1: every iterate had unit length
     record: u32,          // words per row of record, 4 + L
     accumulate: u32,      // 1: add to the patterns' gradient that is there
-    splits: u32,          // S, of that gradient's sum; 1 with subgroups
+    splits: u32,          // S, of that gradient's sum
     implicit: u32,        // 1: every step starts and ends at the last iterate, and no query gets a gradient
 }

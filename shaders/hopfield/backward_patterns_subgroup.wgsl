@@ -1,35 +1,34 @@
-// grad_patterns (+)= sum over the steps and queries of a chunk of p^T g + h^T x, from the columns that
-// backward_subgroup.wgsl leaves. The first chunk writes, the others add; steps, blocks and queries in order.
-// One subgroup computes LANES slots by TILE features; lane l owns 8 features, and loads slot l for all.
-// Reference and tests: kernels-tests/hopfield.rs.
+// partials[s] (+)= the s-th share of sum over the steps and queries of a chunk of p^T g + h^T x, from the rows that
+// backward_subgroup.wgsl leaves; sum_splits.wgsl adds the shares. The first chunk writes, the others add.
+// One subgroup computes 8 LANES slots by COLUMNS features of one share, each lane 8 slots, from 4 queries at a time;
+// the steps' blocks of a share are neighbours, walked in order. Reference and tests: kernels-tests/hopfield.rs.
 #import grid
+#import subgroup_tile
 #import hopfield/backward_params
 
-const LANES: u32 = 8u; // per subgroup, and per workgroup
-
-const TILE: u32 = 8u * LANES;
-
-// [T, blocks, 2 Mp + 2 Dp, 2]: columns of p, h, g, x, each 8 queries.
+// [T, blocks, 2 Mp + 2 Dp, QUADS]: rows of p, h, g, x, each QUADS times 4 queries.
 @group(0) @binding(0) var<storage, read> chunk: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> grad_patterns: array<f32>; // [M, D]
+@group(0) @binding(1) var<storage, read_write> partials: array<f32>; // [S, M, D]
 @group(0) @binding(2) var<uniform> p: Params;
 
-struct Columns {
-    low: mat4x4<f32>,  // 4 queries of features 0..4 of the lane's 8
-    high: mat4x4<f32>, // and of features 4..8
+// 4 queries of 4 neighbouring slots.
+fn slots_at(at: u32) -> mat4x4<f32> {
+    return mat4x4<f32>(chunk[at], chunk[at + QUADS], chunk[at + 2u * QUADS], chunk[at + 3u * QUADS]);
 }
 
-fn columns(at: u32) -> Columns {
-    return Columns(
-        mat4x4<f32>(chunk[at], chunk[at + 2u], chunk[at + 4u], chunk[at + 6u]),
-        mat4x4<f32>(chunk[at + 8u], chunk[at + 10u], chunk[at + 12u], chunk[at + 14u]),
-    );
-}
-
-// Slot l of the tile: sums over 4 queries, one per vector component.
-fn gather_row(tile: ptr<function, array<vec4<f32>, 16>>, l: u32, weights: vec4<f32>, scores: vec4<f32>, g: Columns, x: Columns) {
-    (*tile)[2u * l] += weights * g.low + scores * x.low;
-    (*tile)[2u * l + 1u] += weights * g.high + scores * x.high;
+fn store_row(split: u32, slot: u32, quad: u32, v: array<vec4<f32>, 4>) {
+    var row = v;
+    for (var i = 0u; i < 16u; i++) {
+        let feature = 4u * quad + i;
+        if (slot < p.slots && feature < p.features) {
+            let at = (split * p.slots + slot) * p.features + feature;
+            var sum = row[i / 4u][i % 4u];
+            if (p.accumulate != 0u) {
+                sum += partials[at];
+            }
+            partials[at] = sum;
+        }
+    }
 }
 
 @compute @workgroup_size(LANES)
@@ -38,42 +37,29 @@ fn backward_patterns_subgroup(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    let tiles = vec2<u32>(p.slots_padded / (8u * LANES), p.features_padded / COLUMNS);
     let index = workgroup_index(group, groups);
-    let tiles = p.features_padded / TILE;
-    let slot = index / tiles * LANES;
-    let feature = index % tiles * TILE + lane * 8u;
-    let stride = (p.slots_padded + p.features_padded) * 4u;
-    var tile: array<vec4<f32>, 16>;
-    for (var block = 0u; block < p.steps * p.blocks && slot < p.slots; block++) {
-        for (var q = 0u; q < 2u; q++) {
-            let own = block * stride + (slot + lane) * 2u + q;
-            let weights = chunk[own];
-            let scores = chunk[own + p.slots_padded * 2u];
-            let at = block * stride + p.slots_padded * 4u + feature * 2u + q;
-            let g = columns(at);
-            let x = columns(at + p.features_padded * 2u);
-            gather_row(&tile, 0u, subgroupBroadcast(weights, 0u), subgroupBroadcast(scores, 0u), g, x);
-            gather_row(&tile, 1u, subgroupBroadcast(weights, 1u), subgroupBroadcast(scores, 1u), g, x);
-            gather_row(&tile, 2u, subgroupBroadcast(weights, 2u), subgroupBroadcast(scores, 2u), g, x);
-            gather_row(&tile, 3u, subgroupBroadcast(weights, 3u), subgroupBroadcast(scores, 3u), g, x);
-            if (LANES > 4u) {
-                gather_row(&tile, 4u, subgroupBroadcast(weights, 4u), subgroupBroadcast(scores, 4u), g, x);
-                gather_row(&tile, 5u, subgroupBroadcast(weights, 5u), subgroupBroadcast(scores, 5u), g, x);
-                gather_row(&tile, 6u, subgroupBroadcast(weights, 6u), subgroupBroadcast(scores, 6u), g, x);
-                gather_row(&tile, 7u, subgroupBroadcast(weights, 7u), subgroupBroadcast(scores, 7u), g, x);
-            }
+    let split = index / (tiles.x * tiles.y);
+    let slot = (index / tiles.y % tiles.x * LANES + lane) * 8u;
+    let feature = index % tiles.y * COLUMNS;
+    let stride = (p.slots_padded + p.features_padded) * 2u * QUADS;
+    let each = (p.steps * p.blocks + p.splits - 1u) / p.splits;
+    let end = min(p.steps * p.blocks, (split + 1u) * each);
+    for (var block = split * each; block < end; block++) {
+        for (var i = 0u; i < 2u * QUADS; i++) {
+            // p and g, then h and x.
+            let second = i >= QUADS;
+            let at = block * stride + i % QUADS;
+            let low = at + (select(0u, p.slots_padded, second) + slot) * QUADS;
+            let row = 2u * p.slots_padded + select(0u, p.features_padded, second) + feature + lane;
+            let right = at + row * QUADS;
+            multiply(slots_at(low), slots_at(low + 4u * QUADS), array(
+                chunk[right], chunk[right + LANES * QUADS],
+                chunk[right + 2u * LANES * QUADS], chunk[right + 3u * LANES * QUADS],
+            ), true);
         }
     }
-    for (var l = 0u; l < LANES; l++) {
-        for (var c = 0u; c < 8u; c++) {
-            if (slot + l < p.slots && feature + c < p.features) {
-                let at = (slot + l) * p.features + feature + c;
-                var sum = tile[2u * l + c / 4u][c % 4u];
-                if (p.accumulate != 0u) {
-                    sum += grad_patterns[at];
-                }
-                grad_patterns[at] = sum;
-            }
-        }
+    if (split < p.splits) {
+        store_tile(split, slot, slot + 4u, feature / 4u);
     }
 }

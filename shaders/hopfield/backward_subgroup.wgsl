@@ -4,7 +4,7 @@
 //   dL/dp = g W^T, h = beta p (dL/dp - p . dL/dp), dL/dx = h W, and for the patterns dL/dW += p^T g + h^T x,
 // which backward_patterns_subgroup.wgsl sums from the parts of `scratch`. Steps that a query did not take pass
 // the gradient on and leave p = h = 0.
-// One subgroup takes 8 queries; nothing passes between lanes through memory. g of step end-1 is in scratch when
+// One subgroup takes QUERIES queries, four to a vector; nothing passes between lanes through memory. g of step end-1 is in scratch when
 // a dispatch starts in the middle.
 // With implicit = 1 every step is the one at the fixed point, x = its output = the last iterate: the T parts are the
 // terms of the Neumann series that inverts I - (du/dx)^T.
@@ -20,7 +20,7 @@
 @group(0) @binding(3) var<storage, read> beta: array<f32>; // [1]
 @group(0) @binding(4) var<storage, read> iterates: array<f32>; // [T, R, D], outputs of the steps; implicit: [R, D]
 @group(0) @binding(5) var<storage, read> record: array<u32>; // [R, 4 + L] slot steps entropy stopped lengths
-// [T, blocks, 2 Mp + 2 Dp, 2]: columns of p, h, g, x; then [blocks, Dp, 2]: of dL/dx of step 0.
+// [T, blocks, 2 Mp + 2 Dp, QUADS]: rows of p, h, g, x; then [blocks, Dp, QUADS]: of dL/dx of step 0.
 @group(0) @binding(6) var<storage, read_write> scratch: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> grad_query: array<f32>; // [R, D]
 @group(0) @binding(8) var<uniform> p: Params;
@@ -48,7 +48,7 @@ fn enter(x: u32, g: u32, row: u32, t: u32, taken: vec4<bool>, lane: u32) {
     let own = p.features_padded / LANES;
     for (var n = 0u; n < own; n++) {
         let d = owned(n, lane);
-        scratch[x + d * 2u] = iterate(row, t, d, taken);
+        scratch[x + d * QUADS] = iterate(row, t, d, taken);
     }
     var length = vec4<f32>(1.0);
     var along = vec4<f32>(0.0);
@@ -59,43 +59,43 @@ fn enter(x: u32, g: u32, row: u32, t: u32, taken: vec4<bool>, lane: u32) {
     }
     for (var n = 0u; n < own && p.renormalise != 0u; n++) {
         let d = owned(n, lane);
-        along += scratch[g + d * 2u] * iterate(row, t + 1u, d, taken);
+        along += scratch[g + d * QUADS] * iterate(row, t + 1u, d, taken);
     }
     // Below 1e-12 the forward pass divides by 1e-12, a constant.
     along = select(vec4<f32>(0.0), subgroupAdd(along), length > vec4<f32>(1e-12));
     for (var n = 0u; n < own && p.renormalise != 0u; n++) {
         let d = owned(n, lane);
         let inward = iterate(row, t + 1u, d, taken) * along;
-        scratch[g + d * 2u] = (scratch[g + d * 2u] - inward) / max(length, vec4<f32>(1e-12));
+        scratch[g + d * QUADS] = (scratch[g + d * QUADS] - inward) / max(length, vec4<f32>(1e-12));
     }
 }
 
-// Scores of 4 queries at w become p, their dL/dp at h becomes h; both 0 where not taken and beyond M.
+// Products x W^T of 4 queries at w become p, their dL/dp at h becomes h; both 0 where not taken and beyond M.
 fn weigh(w: u32, h: u32, scale: f32, taken: vec4<bool>, lane: u32) {
     let own = p.slots_padded / LANES;
     var top = vec4<f32>(LOWEST);
     for (var n = 0u; n < own; n++) {
         let m = owned(n, lane);
-        top = max(top, select(vec4<f32>(LOWEST), scratch[w + m * 2u], m < p.slots));
+        top = max(top, select(vec4<f32>(LOWEST), scale * scratch[w + m * QUADS], m < p.slots));
     }
     top = subgroupMax(top);
     var total = vec4<f32>(0.0);
     var mean = vec4<f32>(0.0);
     for (var n = 0u; n < own; n++) {
         let m = owned(n, lane);
-        let e = select(vec4<f32>(0.0), exp(scratch[w + m * 2u] - top), m < p.slots);
-        scratch[w + m * 2u] = e;
+        let e = select(vec4<f32>(0.0), exp(scale * scratch[w + m * QUADS] - top), m < p.slots);
+        scratch[w + m * QUADS] = e;
         total += e;
-        mean += e * scratch[h + m * 2u];
+        mean += e * scratch[h + m * QUADS];
     }
     total = subgroupAdd(total);
     mean = subgroupAdd(mean) / total;
     for (var n = 0u; n < own; n++) {
         let m = owned(n, lane);
-        let weight = scratch[w + m * 2u] / total;
-        let grad = scale * weight * (scratch[h + m * 2u] - mean);
-        scratch[w + m * 2u] = select(vec4<f32>(0.0), weight, taken);
-        scratch[h + m * 2u] = select(vec4<f32>(0.0), grad, taken);
+        let weight = scratch[w + m * QUADS] / total;
+        let grad = scale * weight * (scratch[h + m * QUADS] - mean);
+        scratch[w + m * QUADS] = select(vec4<f32>(0.0), weight, taken);
+        scratch[h + m * QUADS] = select(vec4<f32>(0.0), grad, taken);
     }
 }
 
@@ -103,8 +103,8 @@ fn weigh(w: u32, h: u32, scale: f32, taken: vec4<bool>, lane: u32) {
 fn leave(g: u32, row: u32, t: u32, to: u32, taken: vec4<bool>, lane: u32) {
     for (var n = 0u; n < p.features_padded / LANES; n++) {
         let d = owned(n, lane);
-        let grad = select(scratch[g + d * 2u], scratch[to + d * 2u], taken);
-        scratch[to + d * 2u] = grad;
+        let grad = select(scratch[g + d * QUADS], scratch[to + d * QUADS], taken);
+        scratch[to + d * QUADS] = grad;
         for (var i = 0u; i < 4u && t == 0u && p.implicit == 0u; i++) {
             if (row + i < p.rows && d < p.features) {
                 grad_query[(row + i) * p.features + d] = grad[i];
@@ -129,10 +129,13 @@ fn start(g: u32, row: u32, lane: u32) -> vec4<u32> {
                 column[i] = grad_retrieved[(row + i) * p.features + d];
             }
         }
-        scratch[g + d * 2u] = column;
+        scratch[g + d * QUADS] = column;
     }
     return steps;
 }
+
+// Of each four queries, the steps that they walk back.
+var<private> steps: array<vec4<u32>, QUADS>;
 
 @compute @workgroup_size(LANES)
 fn backward_subgroup(
@@ -141,42 +144,44 @@ fn backward_subgroup(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let block = workgroup_index(group, groups);
-    let row = p.first + block * 8u;
-    let stride = (p.slots_padded + p.features_padded) * 4u;
+    let row = p.first + block * QUERIES;
+    let stride = (p.slots_padded + p.features_padded) * 2u * QUADS;
     let scale = beta[0];
-    let panels = p.slots_padded / TILE * p.features_padded;
-    let deepest = ((p.end - 1u) * p.blocks + block) * stride + p.slots_padded * 4u;
-    let steps0 = start(deepest, row, lane);
-    let steps1 = start(deepest + 1u, row + 4u, lane);
+    let panels = p.slots_padded / 4u * p.features_padded;
+    let deepest = ((p.end - 1u) * p.blocks + block) * stride + p.slots_padded * 2u * QUADS;
+    var most = vec4<u32>(0u);
+    for (var q = 0u; q < QUADS; q++) {
+        steps[q] = start(deepest + q, row + 4u * q, lane);
+        most = max(most, steps[q]);
+    }
     for (var t = p.end; t > p.begin;) {
         t--;
         let w = (t * p.blocks + block) * stride;
-        let h = w + p.slots_padded * 2u;
-        let g = h + p.slots_padded * 2u;
-        let x = g + p.features_padded * 2u;
-        let spare = p.steps * p.blocks * stride + block * p.features_padded * 2u;
+        let h = w + p.slots_padded * QUADS;
+        let g = h + p.slots_padded * QUADS;
+        let x = g + p.features_padded * QUADS;
+        let spare = p.steps * p.blocks * stride + block * p.features_padded * QUADS;
         let to = select(spare, g - p.blocks * stride, t > 0u);
-        let taken0 = steps0 > vec4<u32>(t);
-        let taken1 = steps1 > vec4<u32>(t);
-        enter(x, g, row, t, taken0, lane);
-        enter(x + 1u, g + 1u, row + 4u, t, taken1, lane);
+        for (var q = 0u; q < QUADS; q++) {
+            enter(x + q, g + q, row + 4u * q, t, steps[q] > vec4<u32>(t), lane);
+        }
         // Scores from x, dL/dp from g, dL/dx from h: a loop, so that the product is compiled once.
         for (var third = 0u; third < 3u; third++) {
             let last = third == 2u;
-            if (any(taken0) || any(taken1)) {
+            if (any(most > vec4<u32>(t))) {
                 product(
                     select(select(x, g, third == 1u), h, last), select(0u, panels, last),
-                    select(p.features_padded, p.slots_padded, last), select(1.0, scale, third == 0u),
+                    select(p.features_padded, p.slots_padded, last),
                     select(select(w, h, third == 1u), to, last),
                     select(p.slots_padded, p.features_padded, last), lane,
                 );
             }
-            if (third == 1u) {
-                weigh(w, h, scale, taken0, lane);
-                weigh(w + 1u, h + 1u, scale, taken1, lane);
+            for (var q = 0u; q < QUADS && third == 1u; q++) {
+                weigh(w + q, h + q, scale, steps[q] > vec4<u32>(t), lane);
             }
         }
-        leave(g, row, t, to, taken0, lane);
-        leave(g + 1u, row + 4u, t, to + 1u, taken1, lane);
+        for (var q = 0u; q < QUADS; q++) {
+            leave(g + q, row + 4u * q, t, to + q, steps[q] > vec4<u32>(t), lane);
+        }
     }
 }

@@ -1,6 +1,6 @@
 // The retrieval, xi <- softmax(beta xi W^T) W (Ramsauer et al. 2021, eq. 5; AnoMem eq. 1), optionally put back
 // to unit length: steps `begin` .. `end`, per query until none of its coordinates changes by more than
-// `tolerance` (0: never stop). One subgroup takes 8 queries.
+// `tolerance` (0: never stop). One subgroup takes QUERIES queries, four to a vector.
 // The iterate stays in scratch between the dispatches of one retrieval: lavapipe ends all loops of an
 // invocation after 65,535 iterations together, so the host splits the steps.
 // Backward needs record, and iterates (save = 1) or the retrieved. Reference and tests: kernels-tests/hopfield.rs.
@@ -12,7 +12,7 @@
 @group(0) @binding(0) var<storage, read> query: array<f32>; // [R, D]
 @group(0) @binding(1) var<storage, read> packed: array<vec4<f32>>; // [2, Mp * Dp / 4], see pack.wgsl
 @group(0) @binding(2) var<storage, read> beta: array<f32>; // [1]
-// [workgroups, Mp + 2 Dp, 2]: columns of weights, iterate, sum.
+// [workgroups, Mp + 2 Dp, QUADS]: rows of weights, iterate, sum.
 @group(0) @binding(3) var<storage, read_write> scratch: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> iterates: array<f32>; // [T, R, D], outputs of the steps
 @group(0) @binding(5) var<storage, read_write> record: array<u32>; // [R, 4 + L] slot steps entropy stopped lengths
@@ -25,14 +25,19 @@ struct Weighed {
     entropy: vec4<f32>,
 }
 
-// The scores of 4 queries at s become exp(score - top), 0 beyond M.
+// Of each four queries.
+var<private> weighed: array<Weighed, QUADS>;
+var<private> stopped: array<vec4<bool>, QUADS>;
+
+// The products of 4 queries at s become exp(score - top), 0 beyond M.
 fn weigh(s: u32, lane: u32) -> Weighed {
     let own = p.slots_padded / LANES;
+    let scale = beta[0];
     var top = vec4<f32>(LOWEST);
     var slot = vec4<u32>(0u);
     for (var n = 0u; n < own; n++) {
         let m = owned(n, lane);
-        let score = select(vec4<f32>(LOWEST), scratch[s + m * 2u], m < p.slots);
+        let score = select(vec4<f32>(LOWEST), scale * scratch[s + m * QUADS], m < p.slots);
         slot = select(slot, vec4<u32>(m), score > top);
         top = max(top, score);
     }
@@ -41,11 +46,11 @@ fn weigh(s: u32, lane: u32) -> Weighed {
     var mean = vec4<f32>(0.0);
     for (var n = 0u; n < own; n++) {
         let m = owned(n, lane);
-        let below = scratch[s + m * 2u] - highest;
+        let below = scale * scratch[s + m * QUADS] - highest;
         let e = select(vec4<f32>(0.0), exp(below), m < p.slots);
         mean += e * below;
         total += e;
-        scratch[s + m * 2u] = e;
+        scratch[s + m * QUADS] = e;
     }
     total = subgroupAdd(total);
     // -sum p ln p = ln total - sum p (score - top), in units of ln M; 0 for a single slot.
@@ -55,12 +60,23 @@ fn weigh(s: u32, lane: u32) -> Weighed {
     return Weighed(total, subgroupMin(select(vec4<u32>(p.slots), slot, top == highest)), entropy);
 }
 
+// Writes element d of 4 rows of a [R, D] tensor's part at `first`.
+fn save_column(first: u32, row: u32, d: u32, column: vec4<f32>) {
+    for (var i = 0u; i < 4u; i++) {
+        if (row + i < p.rows && d < p.features) {
+            iterates[(first + row + i) * p.features + d] = column[i];
+        }
+    }
+}
+
 // The iterate of 4 queries at x becomes sum / total (or of unit length), unless stopped. Records the step.
-fn advance(u: u32, x: u32, row: u32, t: u32, w: Weighed, stopped: vec4<bool>, lane: u32) -> vec4<bool> {
+fn advance(q: u32, u: u32, x: u32, row: u32, t: u32, lane: u32) {
+    let w = weighed[q];
+    let stands = stopped[q];
     let own = p.features_padded / LANES;
     var squares = vec4<f32>(0.0);
     for (var n = 0u; n < own; n++) {
-        let sum = scratch[u + owned(n, lane) * 2u] / w.total;
+        let sum = scratch[u + owned(n, lane) * QUADS] / w.total;
         squares += sum * sum;
     }
     let length = sqrt(subgroupAdd(squares));
@@ -68,20 +84,18 @@ fn advance(u: u32, x: u32, row: u32, t: u32, w: Weighed, stopped: vec4<bool>, la
     var change = vec4<f32>(0.0);
     for (var n = 0u; n < own; n++) {
         let d = owned(n, lane);
-        let old = scratch[x + d * 2u];
-        let next = select(scratch[u + d * 2u] / over, old, stopped);
+        let old = scratch[x + d * QUADS];
+        let next = select(scratch[u + d * QUADS] / over, old, stands);
         change = max(change, abs(next - old));
-        scratch[x + d * 2u] = next;
-        for (var i = 0u; i < 4u && p.save != 0u; i++) {
-            if (row + i < p.rows && d < p.features) {
-                iterates[(t * p.rows + row + i) * p.features + d] = next[i];
-            }
+        scratch[x + d * QUADS] = next;
+        if (p.save != 0u) {
+            save_column(t * p.rows, row, d, next);
         }
     }
     let small = subgroupMax(change) <= vec4<f32>(p.tolerance);
     let stops = small & vec4<bool>(p.tolerance > 0.0);
     for (var i = 0u; i < 4u; i++) {
-        if (lane == 0u && !stopped[i]) {
+        if (lane == 0u && !stands[i]) {
             let at = (row + i) * p.record;
             record[at] = w.slot[i];
             record[at + 1u] = t + 1u;
@@ -92,15 +106,15 @@ fn advance(u: u32, x: u32, row: u32, t: u32, w: Weighed, stopped: vec4<bool>, la
             }
         }
     }
-    return stopped | stops;
+    stopped[q] = stands | stops;
 }
 
 // Loads 4 queries, or finds which of them have stopped in an earlier dispatch.
 fn enter(x: u32, row: u32, lane: u32) -> vec4<bool> {
-    var stopped = vec4<bool>(true);
+    var stands = vec4<bool>(true);
     for (var i = 0u; i < 4u; i++) {
         if (row + i < p.rows) {
-            stopped[i] = p.begin > 0u && record[(row + i) * p.record + 3u] != 0u;
+            stands[i] = p.begin > 0u && record[(row + i) * p.record + 3u] != 0u;
         }
     }
     for (var n = 0u; n < p.features_padded / LANES && p.begin == 0u; n++) {
@@ -111,9 +125,30 @@ fn enter(x: u32, row: u32, lane: u32) -> vec4<bool> {
                 column[i] = query[(row + i) * p.features + d];
             }
         }
-        scratch[x + d * 2u] = column;
+        scratch[x + d * QUADS] = column;
     }
-    return stopped;
+    return stands;
+}
+
+// Writes 4 queries' last iterate.
+fn leave(x: u32, row: u32, lane: u32) {
+    for (var n = 0u; n < p.features_padded / LANES; n++) {
+        let d = owned(n, lane);
+        let column = scratch[x + d * QUADS];
+        for (var i = 0u; i < 4u; i++) {
+            if (row + i < p.rows && d < p.features) {
+                retrieved[(row + i) * p.features + d] = column[i];
+            }
+        }
+    }
+}
+
+fn all_stopped() -> bool {
+    var all_stand = vec4<bool>(true);
+    for (var q = 0u; q < QUADS; q++) {
+        all_stand &= stopped[q];
+    }
+    return all(all_stand);
 }
 
 @compute @workgroup_size(LANES)
@@ -123,38 +158,31 @@ fn forward_subgroup(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let block = workgroup_index(group, groups);
-    let s = block * (p.slots_padded + 2u * p.features_padded) * 2u;
-    let x = s + p.slots_padded * 2u;
-    let u = x + p.features_padded * 2u;
-    let row = p.first + block * 8u;
-    let panels = p.slots_padded / TILE * p.features_padded;
-    var stopped0 = enter(x, row, lane);
-    var stopped1 = enter(x + 1u, row + 4u, lane);
-    for (var t = p.begin; t < p.end && !(all(stopped0) && all(stopped1)); t++) {
-        var w0: Weighed;
-        var w1: Weighed;
+    let s = block * (p.slots_padded + 2u * p.features_padded) * QUADS;
+    let x = s + p.slots_padded * QUADS;
+    let u = x + p.features_padded * QUADS;
+    let row = p.first + block * QUERIES;
+    let panels = p.slots_padded / 4u * p.features_padded;
+    for (var q = 0u; q < QUADS; q++) {
+        stopped[q] = enter(x + q, row + 4u * q, lane);
+    }
+    for (var t = p.begin; t < p.end && !all_stopped(); t++) {
         // Scores from x, then sums from the weights: a loop, so that the product is compiled once.
         for (var half = 0u; half < 2u; half++) {
             let first = half == 0u;
             product(
-                select(s, x, first), select(panels, 0u, first),
-                select(p.slots_padded, p.features_padded, first), select(1.0, beta[0], first),
+                select(s, x, first), select(panels, 0u, first), select(p.slots_padded, p.features_padded, first),
                 select(u, s, first), select(p.features_padded, p.slots_padded, first), lane,
             );
-            if (first) {
-                w0 = weigh(s, lane);
-                w1 = weigh(s + 1u, lane);
+            for (var q = 0u; q < QUADS && first; q++) {
+                weighed[q] = weigh(s + q, lane);
             }
         }
-        stopped0 = advance(u, x, row, t, w0, stopped0, lane);
-        stopped1 = advance(u + 1u, x + 1u, row + 4u, t, w1, stopped1, lane);
+        for (var q = 0u; q < QUADS; q++) {
+            advance(q, u + q, x + q, row + 4u * q, t, lane);
+        }
     }
-    for (var n = 0u; n < p.features_padded / LANES; n++) {
-        let d = owned(n, lane);
-        for (var i = 0u; i < 8u; i++) {
-            if (row + i < p.rows && d < p.features) {
-                retrieved[(row + i) * p.features + d] = scratch[x + d * 2u + i / 4u][i % 4u];
-            }
-        }
+    for (var q = 0u; q < QUADS; q++) {
+        leave(x + q, row + 4u * q, lane);
     }
 }

@@ -1,8 +1,8 @@
 // Patterns in the order in which the subgroup kernels read them, twice, padded with zeros to whole tiles:
-//   for the scores    [Mp/TILE][Dp][TILE]: panels of TILE slots, a row of them per feature;
-//   for the retrieval [Dp/TILE][Mp][TILE]: panels of TILE features, a row of them per slot.
-// Within a tile, row j of a panel is k = (j % LANES) * 8 + j / LANES: the j-th that a broadcast delivers, for
-// lane j % LANES owns 8 neighbours. One invocation per element. Tests: kernels-tests/hopfield.rs.
+//   for the scores    [Mp/TILE][Dp/4][TILE][4]: panels of TILE slots, four features of each at a time;
+//   for the retrieval [Dp/TILE][Mp/4][TILE][4]: panels of TILE features, four slots of each at a time.
+// Of every TILE of those features or slots the j-th is k = (j % LANES) * 8 + j / LANES: the j-th that a broadcast
+// delivers, for lane j % LANES owns 8 neighbours. One invocation per element. Tests: kernels-tests/hopfield.rs.
 #import grid
 
 const WG: u32 = 64u;
@@ -32,12 +32,12 @@ fn pack(
     if (i < 2u * half) {
         let of_scores = i < half;
         let length = select(p.slots_padded, p.features_padded, of_scores);
-        let row = i % half / TILE % length;
-        let j = row % TILE;
-        let k = row - j + j % LANES * 8u + j / LANES;
-        let column = i % half / (TILE * length) * TILE + i % TILE;
-        let slot = select(k, column, of_scores);
-        let feature = select(column, k, of_scores);
+        let place = i % half / (4u * TILE) % (length / 4u) * 4u + i % 4u;
+        let j = place % TILE;
+        let k = place - j + j % LANES * 8u + j / LANES;
+        let row = i % half / (TILE * length) * TILE + i / 4u % TILE;
+        let slot = select(k, row, of_scores);
+        let feature = select(row, k, of_scores);
         var value = 0.0;
         if (slot < p.slots && feature < p.features) {
             value = patterns[slot * p.features + feature];

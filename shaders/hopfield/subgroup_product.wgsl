@@ -1,62 +1,75 @@
-// Products of 8 queries with the packed patterns (pack.wgsl) in one subgroup, without barriers or workgroup memory.
-// Lane l owns columns l*8 .. l*8+8 of every tile of TILE features or slots: it computes them, stores them and alone
-// reads them back; others get them by broadcast. A column is 2 vec4 of 4 queries each, in `scratch`.
-// Per row of `packed` two vec4 loads and 2 broadcasts feed 64 multiply-adds per lane. 16 queries are no faster on
-// lavapipe and take seven times as long to compile.
-
-const LANES: u32 = 8u; // per subgroup, and per workgroup
+// Products of QUERIES queries with the packed patterns (pack.wgsl) in one subgroup, without barriers or workgroup
+// memory. Lane l owns rows l*8 .. l*8+8 of every tile of TILE slots or features: it computes them, stores them and
+// alone reads them back; others get them by broadcast. A row is QUADS vec4 of 4 queries each, in `scratch`.
+#import subgroup_tile
 
 const TILE: u32 = 8u * LANES;
-const QUADS: u32 = TILE / 4u;
+const QUERIES: u32 = 4u * QUADS;
 
-// tile[2 q + h] += (4 queries q) x (4 columns h), outer products.
-fn accumulate(tile: ptr<function, array<mat4x4<f32>, 4>>, a: mat2x4<f32>, row: u32) {
-    let b0 = packed[row];
-    let b1 = packed[row + 1u];
-    for (var q = 0u; q < 2u; q++) {
-        (*tile)[2u * q] += mat4x4<f32>(a[q] * b0.x, a[q] * b0.y, a[q] * b0.z, a[q] * b0.w);
-        (*tile)[2u * q + 1u] += mat4x4<f32>(a[q] * b1.x, a[q] * b1.y, a[q] * b1.z, a[q] * b1.w);
+fn store_row(to: u32, row: u32, quad: u32, v: array<vec4<f32>, 4>) {
+    let at = to + row * QUADS + quad;
+    scratch[at] = v[0];
+    scratch[at + 1u] = v[1];
+    scratch[at + 2u] = v[2];
+    scratch[at + 3u] = v[3];
+}
+
+// A lane's rows of the patterns, at LANES neighbouring places k of the sum.
+struct Rows {
+    low: mat4x4<f32>,
+    high: mat4x4<f32>,
+    low_more: mat4x4<f32>, // from k = 4 on, with 8 lanes
+    high_more: mat4x4<f32>,
+}
+
+fn load_rows(at: u32) -> Rows {
+    let more = at + select(0u, TILE, LANES == 8u);
+    return Rows(
+        mat4x4<f32>(packed[at], packed[at + 1u], packed[at + 2u], packed[at + 3u]),
+        mat4x4<f32>(packed[at + 4u], packed[at + 5u], packed[at + 6u], packed[at + 7u]),
+        mat4x4<f32>(packed[more], packed[more + 1u], packed[more + 2u], packed[more + 3u]),
+        mat4x4<f32>(packed[more + 4u], packed[more + 5u], packed[more + 6u], packed[more + 7u]),
+    );
+}
+
+// Adds the products with 4 queries, of which every lane holds one row.
+fn add_quad(q: u32, rows: Rows, v: vec4<f32>) {
+    multiply_quad(q, rows.low, rows.high, false, mat4x4<f32>(
+        subgroupBroadcast(v, 0u), subgroupBroadcast(v, 1u), subgroupBroadcast(v, 2u), subgroupBroadcast(v, 3u),
+    ));
+    if (LANES == 8u) {
+        multiply_quad(q, rows.low_more, rows.high_more, false, mat4x4<f32>(
+            subgroupBroadcast(v, 4u), subgroupBroadcast(v, 5u), subgroupBroadcast(v, 6u), subgroupBroadcast(v, 7u),
+        ));
     }
 }
 
-// The lane's 8 columns of (8 queries x length, columns at `start`) times (length x TILE, from packed).
-fn multiply(start: u32, panel: u32, length: u32, lane: u32) -> array<mat4x4<f32>, 4> {
-    var tile: array<mat4x4<f32>, 4>;
-    var row = panel * QUADS + lane * 2u;
-    for (var k = 0u; k < length; k += TILE) {
-        for (var c = 0u; c < 8u; c++) {
-            let own = start + (k + lane * 8u + c) * 2u;
-            let a0 = scratch[own];
-            let a1 = scratch[own + 1u];
-            accumulate(&tile, mat2x4<f32>(subgroupBroadcast(a0, 0u), subgroupBroadcast(a1, 0u)), row + 0u * QUADS);
-            accumulate(&tile, mat2x4<f32>(subgroupBroadcast(a0, 1u), subgroupBroadcast(a1, 1u)), row + 1u * QUADS);
-            accumulate(&tile, mat2x4<f32>(subgroupBroadcast(a0, 2u), subgroupBroadcast(a1, 2u)), row + 2u * QUADS);
-            accumulate(&tile, mat2x4<f32>(subgroupBroadcast(a0, 3u), subgroupBroadcast(a1, 3u)), row + 3u * QUADS);
-            if (LANES > 4u) {
-                accumulate(&tile, mat2x4<f32>(subgroupBroadcast(a0, 4u), subgroupBroadcast(a1, 4u)), row + 4u * QUADS);
-                accumulate(&tile, mat2x4<f32>(subgroupBroadcast(a0, 5u), subgroupBroadcast(a1, 5u)), row + 5u * QUADS);
-                accumulate(&tile, mat2x4<f32>(subgroupBroadcast(a0, 6u), subgroupBroadcast(a1, 6u)), row + 6u * QUADS);
-                accumulate(&tile, mat2x4<f32>(subgroupBroadcast(a0, 7u), subgroupBroadcast(a1, 7u)), row + 7u * QUADS);
+// (rows x length, from packed) times (length rows of the queries at `start`), to the rows at `to`.
+fn product(start: u32, panels: u32, length: u32, to: u32, rows: u32, lane: u32) {
+    var at = panels + lane * 8u;
+    for (var row = lane * 8u; row < rows; row += TILE) {
+        tile = array<mat4x4<f32>, 2u * QUADS>();
+        for (var k = lane * 8u; k < length; k += TILE) {
+            for (var own = start + k * QUADS; own < start + (k + 8u) * QUADS; own += QUADS) {
+                let left = load_rows(at);
+                add_quad(0u, left, scratch[own]);
+                add_quad(1u, left, scratch[own + 1u]);
+                add_quad(2u, left, scratch[own + 2u]);
+                add_quad(3u, left, scratch[own + 3u]);
+                if (QUADS == 8u) {
+                    add_quad(4u % QUADS, left, scratch[own + 4u]);
+                    add_quad(5u % QUADS, left, scratch[own + 5u]);
+                    add_quad(6u % QUADS, left, scratch[own + 6u]);
+                    add_quad(7u % QUADS, left, scratch[own + 7u]);
+                }
+                at += TILE * LANES / 4u;
             }
-            row += LANES * QUADS;
         }
-    }
-    return tile;
-}
-
-// (8 queries x length, columns at `start`) times (length x columns), scaled, to columns at `to`.
-fn product(start: u32, panels: u32, length: u32, scale: f32, to: u32, columns: u32, lane: u32) {
-    for (var column = 0u; column < columns; column += TILE) {
-        var tile = multiply(start, panels + column / TILE * length, length, lane);
-        for (var c = 0u; c < 8u; c++) {
-            let at = to + (column + lane * 8u + c) * 2u;
-            scratch[at] = scale * tile[c / 4u][c % 4u];
-            scratch[at + 1u] = scale * tile[2u + c / 4u][c % 4u];
-        }
+        store_tile(to, row, row + 4u, 0u);
     }
 }
 
-// The n-th column that this lane owns: 8 neighbours of every tile.
+// The n-th row that this lane owns: 8 neighbours of every tile.
 fn owned(n: u32, lane: u32) -> u32 {
     return n / 8u * TILE + lane * 8u + n % 8u;
 }

@@ -19,12 +19,15 @@ pub(super) static BACKWARD_PATTERNS_TILED: Shader =
     shader!("hopfield", "backward_patterns_tiled", Backward);
 pub(super) static SUM_SPLITS: Shader = shader!("hopfield", "sum_splits", SumSplits);
 
+/// Lanes of a subgroup, and quads of queries that it takes: as many.
+const LANES_AND_QUADS: &[(&str, &[u32])] = &[("LANES", &[4, 8]), ("QUADS", &[4, 8])];
+
 /// The constants that are restated, with every value.
 pub(super) const RESTATED: &[Restated] = &[
     (&PACK, &[("LANES", &[4, 8])]),
-    (&FORWARD_SUBGROUP, &[("LANES", &[4, 8])]),
-    (&BACKWARD_SUBGROUP, &[("LANES", &[4, 8])]),
-    (&BACKWARD_PATTERNS_SUBGROUP, &[("LANES", &[4, 8])]),
+    (&FORWARD_SUBGROUP, LANES_AND_QUADS),
+    (&BACKWARD_SUBGROUP, LANES_AND_QUADS),
+    (&BACKWARD_PATTERNS_SUBGROUP, LANES_AND_QUADS),
     (&FORWARD_TILED, &[("WG", &[64, 128, 256])]),
     (&BACKWARD_TILED, &[("WG", &[64, 128, 256])]),
 ];
@@ -36,14 +39,22 @@ const ITERATIONS: usize = 60_000;
 /// Elements of the forward scratch, 64 MiB.
 const SCRATCH: usize = 1 << 24;
 
+/// What takes a block of queries.
+#[derive(Clone, Copy)]
+enum Unit {
+    /// A workgroup of this size.
+    Workgroup(u32),
+    /// A subgroup of as many lanes; the patterns are packed for it, and both their sizes padded.
+    Subgroup(u32),
+}
+
 /// A set of kernels, and how the work is cut for it.
 #[derive(Clone, Copy)]
 pub(super) struct Kernels {
     forward: &'static Shader,
     backward: &'static Shader,
     patterns: &'static Shader,
-    /// The constant that is restated, and its value.
-    constant: (&'static str, u32),
+    unit: Unit,
     /// Queries of a block.
     block: usize,
     /// Queries of one forward dispatch: bounds the scratch memory.
@@ -52,8 +63,6 @@ pub(super) struct Kernels {
     chunk: usize,
     /// Steps of one dispatch.
     steps: usize,
-    /// Whether the patterns are packed in tiles for it; then both sizes are padded.
-    packed: bool,
     slots_padded: usize,
     features_padded: usize,
     /// Workgroups of the patterns' gradient, for one share of the rows; and the shares.
@@ -77,13 +86,12 @@ fn tiled(s: &Sizes) -> Kernels {
         forward: &FORWARD_TILED,
         backward: &BACKWARD_TILED,
         patterns: &BACKWARD_PATTERNS_TILED,
-        constant: ("WG", widest.next_power_of_two().clamp(64, 256) as u32),
+        unit: Unit::Workgroup(widest.next_power_of_two().clamp(64, 256) as u32),
         block: 32,
         in_flight: 8192,
         // 64 MiB.
         chunk: 1 << 24,
         steps: s.options.steps.max(s.backward_steps()),
-        packed: false,
         slots_padded: s.slots,
         features_padded: s.features,
         tiles,
@@ -95,30 +103,42 @@ fn tiled(s: &Sizes) -> Kernels {
 fn subgroup(lanes: usize, s: &Sizes) -> Option<Kernels> {
     let tile = 8 * lanes;
     let (m, d) = (s.slots.div_ceil(tile), s.features.div_ceil(tile));
+    let tiles = m * 2 * d;
     // An upper bound of the backward kernel's loops per step, every loop of the source counted.
-    let per_step = 30 * m * d + 70 * m + 400 * d + 128;
+    let per_step = 30 * m * d + 200 * m + 2000 * d + 128;
     let steps = ITERATIONS / per_step;
     (steps > 0).then_some(Kernels {
         forward: &FORWARD_SUBGROUP,
         backward: &BACKWARD_SUBGROUP,
         patterns: &BACKWARD_PATTERNS_SUBGROUP,
-        constant: ("LANES", lanes as u32),
-        block: 8,
+        unit: Unit::Subgroup(lanes as u32),
+        block: 4 * lanes,
         in_flight: 2048,
         // 8 MiB: the patterns' gradient reads it once per tile, best from a cache.
         chunk: 1 << 21,
         steps,
-        packed: true,
         slots_padded: m * tile,
         features_padded: d * tile,
-        tiles: s.slots.div_ceil(lanes) * d,
-        splits: 1,
+        tiles,
+        // Enough workgroups for a processor of many cores.
+        splits: (32 / tiles).clamp(1, 4),
     })
 }
 
 impl Kernels {
     fn kernel(&self, shader: &'static Shader) -> Kernel {
-        Kernel::with(shader, &[self.constant])
+        match self.unit {
+            Unit::Workgroup(size) => Kernel::with(shader, &[("WG", size)]),
+            Unit::Subgroup(lanes) => Kernel::with(shader, &[("LANES", lanes), ("QUADS", lanes)]),
+        }
+    }
+
+    /// The kernel of the patterns' gradient; its workgroups are of one size.
+    fn patterns_kernel(&self) -> Kernel {
+        match self.unit {
+            Unit::Workgroup(_) => Kernel::new(self.patterns),
+            Unit::Subgroup(_) => self.kernel(self.patterns),
+        }
     }
 
     /// Ranges of steps, each for one dispatch.
@@ -150,9 +170,7 @@ impl Kernels {
     }
 
     fn pack(&self, tape: &mut Tape, patterns: Value, s: &Sizes) -> Result<Value> {
-        if !self.packed {
-            return Ok(patterns);
-        }
+        let Unit::Subgroup(lanes) = self.unit else { return Ok(patterns) };
         let shape = [2, self.slots_padded * self.features_padded];
         let packed = tape.temporary("hopfield.packed", &shape, Element::F32)?;
         let params = Pack {
@@ -161,7 +179,8 @@ impl Kernels {
             slots_padded: self.slots_padded as u32,
             features_padded: self.features_padded as u32,
         };
-        let launch = Dispatch::new(self.kernel(&PACK), &params, groups_for(shape[0] * shape[1]));
+        let kernel = Kernel::with(&PACK, &[("LANES", lanes)]);
+        let launch = Dispatch::new(kernel, &params, groups_for(shape[0] * shape[1]));
         tape.dispatch(launch.read(patterns).write(packed));
         Ok(packed)
     }
@@ -271,10 +290,8 @@ fn backward(
             tape.dispatch(launch.write(chunk).write(grad_query));
         }
         if to_patterns {
-            // Its tile is not of the restated size.
-            let kernel = if k.packed { k.kernel(k.patterns) } else { Kernel::new(k.patterns) };
             let groups = (k.tiles * k.splits) as u64;
-            let launch = Dispatch::new(kernel, &params((0, steps)), groups);
+            let launch = Dispatch::new(k.patterns_kernel(), &params((0, steps)), groups);
             tape.dispatch(launch.read(chunk).write(partials));
         }
     }
