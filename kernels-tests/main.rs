@@ -23,6 +23,7 @@ mod damage;
 mod deviation;
 mod faults;
 mod finite;
+mod flip;
 mod gather;
 mod gaussian;
 mod harness;

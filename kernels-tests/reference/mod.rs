@@ -13,6 +13,7 @@ pub mod cross_entropy;
 pub mod damage;
 pub mod deviation;
 pub mod finite;
+pub mod flip;
 pub mod gather;
 pub mod gaussian;
 pub mod hinge;

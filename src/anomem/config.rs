@@ -324,6 +324,11 @@ fn one_per_cent() -> f64 {
     0.01
 }
 
+/// For models written before the key existed.
+fn no_flips() -> Flips {
+    Flips::None
+}
+
 /// Section `[score]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -343,6 +348,9 @@ pub struct ScoreConfig {
     /// Standard deviation of the Gaussian that heat maps are smoothed with, pixels of the map; 0: none.
     #[serde(default)]
     pub smooth: f64,
+    /// Flips of an image whose scores and heat maps are averaged.
+    #[serde(default = "no_flips")]
+    pub flips: Flips,
     /// Images per step.
     pub batch: usize,
 }
@@ -558,6 +566,18 @@ words! {
         Max,
         /// Mean of the greatest norms.
         TopK,
+    }
+}
+words! {
+    /// Flips of an image that are judged beside it. More take as many times longer; the mean of their scores is
+    /// steadier than one.
+    Flips {
+        /// The image alone.
+        None,
+        /// Also left to right: two in all.
+        Horizontal,
+        /// Also upside down, and both: four in all. For images without an upright.
+        Both,
     }
 }
 
@@ -1108,7 +1128,7 @@ mod tests {
         let message = refused("score=3");
         assert_eq!(
             message,
-            "score: is a section; set one of its keys: batch, held_out, max_false_alarms, reduce, smooth, standardise, top_k"
+            "score: is a section; set one of its keys: batch, flips, held_out, max_false_alarms, reduce, smooth, standardise, top_k"
         );
     }
 
@@ -1228,11 +1248,14 @@ mod tests {
 
     #[test]
     fn models_from_before_the_keys_existed_are_read() {
-        let text = tiny().to_toml().unwrap();
+        let mut config = tiny();
+        config.set("score.flips=none").unwrap();
+        let text = config.to_toml().unwrap();
         let new = [
             "tile = 0",
             "overlap = \"auto\"",
             "smooth = 0.0",
+            "flips = \"none\"",
             "backbone = \"tuned\"",
             "gradient = \"unrolled\"",
             "gradient_terms = 4",
@@ -1240,7 +1263,7 @@ mod tests {
         let is_new = |line: &str| new.contains(&line);
         let old: Vec<&str> = text.lines().filter(|line| !is_new(line)).collect();
         assert_eq!(old.len(), text.lines().count() - new.len());
-        assert_eq!(Config::from_toml(&old.join("\n")).unwrap(), tiny());
+        assert_eq!(Config::from_toml(&old.join("\n")).unwrap(), config);
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! Scores and heat maps (eqs. 8, 9, 10 and 13): of one class, from the deviation between features and what
 //! the memory recalls of them; where there were anomalies to learn from, from the heads.
 
-use super::config::Reduce;
+use super::config::{Flips, Reduce};
 use super::feed::packed;
 use super::heads::{HeadScores, Seen};
-use super::model::{Calibration, Model};
+use super::model::{Calibration, Model, Scale};
 use super::set::HeldOut;
 use crate::autograd::{Plan, PlanOptions, Tape, Value};
 use crate::data::Pixels;
 use crate::gpu::Gpu;
 use crate::nn::Mode;
+use crate::ops::flip::{Axes, flip};
 use crate::ops::{add::add, affine, augment, deviation, gaussian, resize};
 use crate::report::heatmap::ScoreMap;
 use crate::tensor::{Element, VarId};
@@ -63,10 +64,12 @@ pub(super) struct Measured {
     pub heat_range: [f32; 2],
 }
 
+/// What one scale says of a batch.
+#[derive(Clone, Copy)]
 struct Outputs {
     /// `[N]`, the scale's score.
     score: Value,
-    /// `[N, H * W]`, what the heat map shows.
+    /// `[N, H, W, 1]`, what the heat map shows.
     positions: Value,
 }
 
@@ -98,56 +101,21 @@ impl Scorer {
         let images = model.images(t, pixels, shape, None)?;
         let chosen = t.variable(&model.store, slots);
         let x = augment::plain(t, &images, chosen)?;
-        let maps = model.maps(t, x, Mode::Evaluate)?;
+        let outputs = mean_over_flips(model, t, x)?;
         let calibration = model.calibration_in_use();
-        let mut outputs = Vec::new();
         let mut heat = None;
-        for (i, (scale, map)) in model.scales.iter().zip(maps).enumerate() {
-            let shape = t.shape(map).to_vec();
-            let positions = shape[1] * shape[2];
-            let vectors = t.reshape(map, &[batch * positions, scale.dim])?;
-            // Recorded in any case; what nothing asks for is not run.
-            let z = model.space(t, vectors)?;
-            // Heads are asked about what they were trained on.
-            let steps = match scale.heads {
-                Some(_) => model.config.memory.steps_train,
-                None => model.config.memory.steps_score,
-            };
-            let recalled = model.retrieve(t, scale, z, steps)?.retrieved;
-            let learned = match &scale.heads {
-                Some(heads) => {
-                    let seen = Seen { map, memory: Some([z, recalled]) };
-                    heads.record(t, &model.store, seen, Mode::Evaluate)?
-                }
-                None => HeadScores { image: None, positions: None },
-            };
-            let of_positions = match learned.positions {
-                Some(positions) => positions,
-                None => {
-                    let norms = deviation::norms(t, z, recalled)?;
-                    t.reshape(norms, &[batch, positions])?
-                }
-            };
-            let score = match (learned.image, learned.positions) {
-                (Some(image), _) => image,
-                (None, Some(positions_scores)) => {
-                    let hottest = deviation::Reduction::TopK(top_k(model, positions));
-                    deviation::reduce(t, positions_scores, hottest)?
-                }
-                (None, None) => deviation::reduce(t, of_positions, reduction(model, positions))?,
-            };
+        for ((o, c), lambda) in
+            outputs.iter().zip(&calibration).zip(&model.config.loss.scale_weights)
+        {
             // lambda_s (score - mean) / std, at the map's size, then enlarged.
-            let c = calibration[i];
-            let factor = model.config.loss.scale_weights[i] / c.position_std;
+            let factor = lambda / c.position_std;
             let shifted =
-                affine::affine(t, of_positions, factor as f32, (-factor * c.position_mean) as f32)?;
-            let small = t.reshape(shifted, &[batch, shape[1], shape[2], 1])?;
-            let large = resize::bilinear(t, small, height, width)?;
+                affine::affine(t, o.positions, factor as f32, (-factor * c.position_mean) as f32)?;
+            let large = resize::bilinear(t, shifted, height, width)?;
             heat = Some(match heat {
                 Some(sum) => add(t, sum, large)?,
                 None => large,
             });
-            outputs.push(Outputs { score, positions: of_positions });
         }
         let heat = heat.ok_or_else(|| Error::Internal("a model without scales".into()))?;
         // Of an image in tiles, what a tile's border spoils has hardly a weight in the whole.
@@ -281,6 +249,77 @@ impl Scorer {
         let heat_range = [low, if high > low { high } else { low + 1.0 }];
         Ok(Measured { images: held_out.greatest(&tiles), tiles, heat_range })
     }
+}
+
+/// What the scales say of images, each flipped in every way that the configuration asks for; the maps flipped back.
+fn mean_over_flips(model: &Model, t: &mut Tape, x: Value) -> Result<Vec<Outputs>> {
+    let mut sums = judge(model, t, x)?;
+    let flips: &[[bool; 2]] = match model.config.score.flips {
+        Flips::None => return Ok(sums),
+        Flips::Horizontal => &[[false, true]],
+        Flips::Both => &[[false, true], [true, false], [true, true]],
+    };
+    for &[rows, columns] in flips {
+        let axes = Axes { rows, columns };
+        let flipped = flip(t, x, axes)?;
+        for (sum, one) in sums.iter_mut().zip(judge(model, t, flipped)?) {
+            let positions = flip(t, one.positions, axes)?;
+            sum.score = add(t, sum.score, one.score)?;
+            sum.positions = add(t, sum.positions, positions)?;
+        }
+    }
+    let share = 1.0 / (1 + flips.len()) as f32;
+    for sum in &mut sums {
+        sum.score = affine::affine(t, sum.score, share, 0.0)?;
+        sum.positions = affine::affine(t, sum.positions, share, 0.0)?;
+    }
+    Ok(sums)
+}
+
+/// What each scale says of images `[N, H, W, C]`.
+fn judge(model: &Model, t: &mut Tape, x: Value) -> Result<Vec<Outputs>> {
+    let maps = model.maps(t, x, Mode::Evaluate)?;
+    model.scales.iter().zip(maps).map(|(scale, map)| of_scale(model, t, scale, map)).collect()
+}
+
+fn of_scale(model: &Model, t: &mut Tape, scale: &Scale, map: Value) -> Result<Outputs> {
+    let &[batch, height, width, dim] = t.shape(map) else {
+        return Err(Error::Internal(format!("a scale's map {:?}", t.shape(map))));
+    };
+    let positions = height * width;
+    let vectors = t.reshape(map, &[batch * positions, dim])?;
+    // Recorded in any case; what nothing asks for is not run.
+    let z = model.space(t, vectors)?;
+    // Heads are asked about what they were trained on.
+    let steps = match scale.heads {
+        Some(_) => model.config.memory.steps_train,
+        None => model.config.memory.steps_score,
+    };
+    let recalled = model.retrieve(t, scale, z, steps)?.retrieved;
+    let learned = match &scale.heads {
+        Some(heads) => {
+            let seen = Seen { map, memory: Some([z, recalled]) };
+            heads.record(t, &model.store, seen, Mode::Evaluate)?
+        }
+        None => HeadScores { image: None, positions: None },
+    };
+    let of_positions = match learned.positions {
+        Some(positions) => positions,
+        None => {
+            let norms = deviation::norms(t, z, recalled)?;
+            t.reshape(norms, &[batch, positions])?
+        }
+    };
+    let score = match (learned.image, learned.positions) {
+        (Some(image), _) => image,
+        (None, Some(positions_scores)) => {
+            let hottest = deviation::Reduction::TopK(top_k(model, positions));
+            deviation::reduce(t, positions_scores, hottest)?
+        }
+        (None, None) => deviation::reduce(t, of_positions, reduction(model, positions))?,
+    };
+    let positions = t.reshape(of_positions, &[batch, height, width, 1])?;
+    Ok(Outputs { score, positions })
 }
 
 /// Mean and standard deviation; a deviation of (almost) 0 becomes 1, so that it can be divided by.
