@@ -30,7 +30,7 @@ fn every_family_has_its_four_corners() {
         shaders,
         except(
             names("kernels-tests", rust),
-            &["main", "contracts", "faults", "plan", "pretrained", "stage1"]
+            &["main", "contracts", "faults", "plan", "pretrained", "scoring", "stage1"]
         )
     );
     assert_eq!(shaders, except(names("kernels-tests/reference", rust), &["mod"]));
