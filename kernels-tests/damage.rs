@@ -4,7 +4,7 @@ use crate::reference::damage as reference;
 use anomem::autograd::{Tape, Value};
 use anomem::gpu::{Gpu, Variant};
 use anomem::ops::augment::{AugmentOptions, Images};
-use anomem::ops::damage::{DamageOptions, Damaged, cover, damage, draw, shown};
+use anomem::ops::damage::{DamageOptions, UNMARKED, cover, damage, draw, marked, shown};
 use anomem::ops::{augment, damage as ops};
 use proptest::prelude::*;
 
@@ -701,11 +701,46 @@ fn shown_in(
         Input::Constant(&[chosen.len()], chosen),
         Input::Constant(&[views.len() / 16, 16], views),
     ];
-    let record = |t: &mut Tape, v: &[Value]| {
-        let damaged = Damaged { pixels: v[0], mask: v[0], seen: v[1] };
-        Ok(vec![shown(t, &damaged, v[2], v[3])?])
-    };
+    let record = |t: &mut Tape, v: &[Value]| Ok(vec![shown(t, [v[0], v[1]], v[2], v[3])?]);
     Ok(run_case(gpu, Variant::Simple, &inputs, &[&[]], record)?.outputs.remove(0))
+}
+
+/// `masks`: bytes `[N, H, W]` of `shape`.
+fn marked_in(
+    gpu: &Gpu,
+    masks: &[u8],
+    shape: [usize; 3],
+    slots: &[u32],
+) -> anomem::Result<Vec<f32>> {
+    let mut words = vec![0_u32; masks.len().div_ceil(4)];
+    bytemuck::cast_slice_mut::<u32, u8>(&mut words)[..masks.len()].copy_from_slice(masks);
+    let inputs = [Input::Integers(&[words.len()], &words), Input::Integers(&[slots.len()], slots)];
+    let record = |t: &mut Tape, v: &[Value]| Ok(vec![marked(t, v[0], shape, v[1])?]);
+    Ok(run_case(gpu, Variant::Simple, &inputs, &[&[]], record)?.outputs.remove(0))
+}
+
+#[test]
+fn marks_are_those_of_the_masks() {
+    let Some(gpu) = gpu(false) else { return };
+    // Ones; all sizes different; all equal; one under, at and over a workgroup.
+    for shape in [[1, 1, 1], [4, 3, 5], [3, 3, 3], [1, 7, 9], [2, 8, 8], [3, 5, 13]] {
+        let [stored, height, width] = shape;
+        let len: usize = shape.iter().product();
+        let masks: Vec<u8> =
+            fill(len, 5).iter().map(|v| if *v > 0.3 { 1 + (v * 200.0) as u8 } else { 0 }).collect();
+        let last = stored as u32 - 1;
+        for slots in [&[0][..], &[last, UNMARKED, 0, last], &[UNMARKED]] {
+            let got = marked_in(gpu, &masks, shape, slots).unwrap();
+            let slots: Vec<Option<usize>> =
+                slots.iter().map(|slot| (*slot != UNMARKED).then_some(*slot as usize)).collect();
+            assert_eq!(wide(&got), reference::marked(&masks, height * width, &slots), "{shape:?}");
+        }
+    }
+    let fails = |masks: &[u8], shape, slots: &[u32]| {
+        marked_in(gpu, masks, shape, slots).err().unwrap().to_string()
+    };
+    let e = fails(&[0; 8], [1, 3, 3], &[0]);
+    assert_eq!(e, "damage.marked: masks [2] of [1, 3, 3], expected [3]");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use safetensors::SafeTensors;
 
 use crate::text;
-use crate::training::{SMALL, bytes, has_adapter, log, refused, run, surfaces, train};
+use crate::training::{SMALL, bytes, folder_with, has_adapter, log, refused, run, surfaces, train};
 
 /// The bytes of each tensor of a safetensors file.
 pub(crate) fn tensors_of(file: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -121,6 +121,33 @@ fn labelled_anomalies_are_learned_and_missed_ones_taught() {
     let message = refused(&dir, &format!("{teach} --out third"));
     assert!(message.contains("--normals"), "{message}");
     run(&dir, &format!("{teach} --out third --normals elsewhere"));
+}
+
+#[test]
+fn masks_tell_where_labelled_anomalies_are() {
+    if !has_adapter() {
+        return;
+    }
+    let dir = folder_with("--size 32 --train-good 40 --test-good 10 --per-defect 10");
+    run(&dir, "synth --out more --size 32 --train-good 4 --test-good 1 --per-defect 10 --seed 5");
+    let train = "train --data data --out run --epochs 12 --set image.size=32 --set train.batch=16 \
+                 --set train.least_steps=0 --set anomalies.pseudo=none --set stage2.head=position \
+                 --anomalies more/test/hole";
+    assert!(refused(&dir, train).contains("from masks (--masks)"));
+    run(&dir, &format!("{train} --masks more/ground_truth/hole"));
+    run(&dir, "test --model run --data data --json m.json");
+    let page = std::fs::read(dir.path().join("m.json")).unwrap();
+    let metrics: serde_json::Value = serde_json::from_slice(&page).unwrap();
+    // Untrained it is near one half.
+    let holes = metrics["kinds"]["hole"]["pixel_auroc"].as_f64();
+    assert!(holes.unwrap() > 0.85, "{metrics}");
+
+    let told = |masks: &str| refused(&dir, &format!("{train} {masks}").replace("run", "other"));
+    let told_twice = told("--anomalies more/test/stain --masks more/ground_truth/hole");
+    assert!(told_twice.contains("--masks: 1 folders for 2 of --anomalies"), "{told_twice}");
+    let of_others = told("--masks data/ground_truth");
+    assert!(of_others.contains("a mask of no image"), "{of_others}");
+    assert!(told("--masks data/train").contains("a mask of no image"));
 }
 
 #[test]

@@ -65,6 +65,25 @@ fn large_images_are_learned_and_judged_in_tiles() {
     );
     let told = refused(&dir, &train("x", "--tile 64 --anomalies data/test/hole"));
     assert!(told.contains("000.png: an anomaly to learn from that is cut into 9 tiles"), "{told}");
+    // With a mask the tiles that show it are learned, and no other: where at least a quarter of a pixel of
+    // the 16 that are seen of 64 is marked.
+    let mask = image::open(dir.path().join("data/ground_truth/hole/000_mask.png")).unwrap();
+    let mask = mask.to_luma8();
+    let marked = |x: u32, y: u32| {
+        (0..16).filter(|k| mask.get_pixel(x + k % 4, y + k / 4).0[0] > 127).count() >= 4
+    };
+    let shows = |i: u32| (0..256).any(|k| marked(i % 3 * 32 + k % 16 * 4, i / 3 * 32 + k / 16 * 4));
+    let shown = (0..9).filter(|i| shows(*i));
+    let masked = "--anomalies data/test/hole --masks data/ground_truth/hole --set stage2.steps=2";
+    let said =
+        text(&run(&dir, &train("masked", &format!("--tile 64 --overlap 16 {masked}"))).stderr);
+    let told = format!("training tiles and {} labelled anomalies", shown.count());
+    assert!(said.contains(&told), "{told}: {said}");
+    // A model of tiles is taught like any other.
+    let teach = "teach --model run --out taught --steps 2 --anomalies data/test/hole";
+    assert!(refused(&dir, teach).contains("cut into 9 tiles"));
+    run(&dir, &format!("{teach} --masks data/ground_truth/hole"));
+    run(&dir, "test --model taught --data data");
 }
 
 #[test]

@@ -327,6 +327,15 @@ pub fn seen(own: Image<'_>, damaged: &[u8], mask: &[f64], channels: usize) -> Op
     (change == 0.0 || (change - least).abs() > 1e-5 * least).then_some(change > least)
 }
 
+/// Which pixels of masks `[n, area]` are not 0, for each of `slots`; none without one.
+pub fn marked(masks: &[u8], area: usize, slots: &[Option<usize>]) -> Vec<f64> {
+    let of = |slot: &Option<usize>| match slot {
+        Some(slot) => masks[slot * area..][..area].iter().map(|m| f64::from(*m != 0)).collect(),
+        None => vec![0.0; area],
+    };
+    slots.iter().flat_map(of).collect()
+}
+
 /// Shares of the cells of one view's map `[GH, GW]`. view: left, top, width, height, flip.
 pub fn cover(
     mask: &[f64],

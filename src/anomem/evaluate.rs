@@ -159,7 +159,7 @@ pub fn test(
             evaluator.add(kind, score.score)?;
             if masked {
                 let [height, width] = score.size;
-                let options = LoadOptions { height, width, ..options };
+                let options = LoadOptions { height, width, tiling: None, ..options };
                 let masks = load_masks(std::slice::from_ref(sample), &options)?;
                 if masks.known[0] {
                     evaluator.add_map(kind, score.map()?, &masks.pixels.bytes)?;

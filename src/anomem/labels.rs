@@ -1,13 +1,14 @@
 //! Which images of a batch are anomalous, and the making of those that are made (y = 0 without a label).
 
 use super::config::{DamageKind, Pseudo};
-use super::feed::Batch;
+use super::feed::{Batch, packed};
 use super::model::Model;
+use super::set::Marks;
 use crate::autograd::{Tape, Value};
 use crate::gpu::Gpu;
 use crate::ops::augment::Images;
 use crate::ops::damage::{DamageOptions, Damaged};
-use crate::ops::{augment, damage, hinge, rotation};
+use crate::ops::{add::add, augment, damage, hinge, rotation};
 use crate::tensor::{Element, VarId};
 use crate::{Error, Result};
 
@@ -52,10 +53,30 @@ pub(super) struct Labels {
     normal_views: VarId,
     /// f32 `[V * B]`: 1 where it is known which positions are anomalous.
     known: VarId,
+    /// f32 `[B]`: 1 where some are, and it is known which.
+    located: VarId,
+    marks: Option<MarksOnGpu>,
     /// f32 `[B]`: 1, 1, 1, ...
     ones: VarId,
     /// u32 `[B]`: 0, 1, 2, ...
     every: VarId,
+}
+
+/// The masks of labelled anomalies on the GPU.
+struct MarksOnGpu {
+    marks: Marks,
+    /// Bytes of all masks, four to a word.
+    words: VarId,
+    /// u32 `[B]`: the mask of each image of the batch.
+    slots: VarId,
+}
+
+impl MarksOnGpu {
+    /// The mask of image `index` of the set, if there is one.
+    fn slot(&self, index: u32) -> Option<u32> {
+        let slot = index.checked_sub(self.marks.first)?;
+        self.marks.known.get(slot as usize)?.then_some(slot)
+    }
 }
 
 /// The labels of a step on its tape.
@@ -66,33 +87,55 @@ pub(super) struct OnTape {
     pub normal_views: Value,
     pseudo: Pseudo,
     known: Value,
+    located: Value,
     made: Value,
     ones: Value,
     every: Value,
-    /// The damage and the views' draws, once both are recorded.
-    placed: Option<(Damaged, Value)>,
+    /// f32 `[B, H, W]`: 1 where the masks of labelled anomalies say so.
+    marked: Option<Value>,
+    /// Once they are recorded: where images are anomalous, whether it can be seen, and the views' draws.
+    placed: Option<Placed>,
+}
+
+#[derive(Clone, Copy)]
+struct Placed {
+    /// f32 `[B, H, W]`.
+    mask: Value,
+    /// f32 `[B]`.
+    seen: Value,
+    draws: Value,
 }
 
 impl Labels {
     /// Declares the variables under names that start with `prefix`, for batches in `views` views;
-    /// anomalies are made as `pseudo` says.
+    /// anomalies are made as `pseudo` says, and labelled ones have `marks`.
     ///
     /// # Errors
     /// Names that exist.
     pub(super) fn declare(
         model: &mut Model,
         prefix: &str,
-        batch: usize,
-        views: usize,
+        [batch, views]: [usize; 2],
         pseudo: Pseudo,
+        marks: Option<Marks>,
     ) -> Result<Self> {
         let slab = model.store.slab(&format!("{prefix} labels"));
         let mut declare = |what: &str, len: usize, element| {
             model.store.declare(slab, &format!("{prefix}.{what}"), &[len], element, false)
         };
+        let marks = match marks.filter(|marks| marks.known.contains(&true)) {
+            Some(marks) => {
+                let words = declare("masks", marks.pixels.bytes.len().div_ceil(4), Element::U32)?;
+                let slots = declare("mask_slots", batch, Element::U32)?;
+                Some(MarksOnGpu { marks, words, slots })
+            }
+            None => None,
+        };
         Ok(Self {
             views,
             pseudo,
+            marks,
+            located: declare("located", batch, Element::F32)?,
             normal: declare("normal", batch, Element::F32)?,
             made: declare("made", batch, Element::F32)?,
             normal_views: declare("normal_views", views * batch, Element::F32)?,
@@ -109,6 +152,10 @@ impl Labels {
     pub(super) fn settle(&self, gpu: &Gpu, model: &Model) -> Result<()> {
         let n = model.store.variable(self.ones).len();
         model.store.upload(gpu, self.ones, &vec![1_f32; n])?;
+        if let Some(MarksOnGpu { marks, words, .. }) = &self.marks {
+            let packed = packed(&marks.pixels.bytes, model.store.variable(*words).len());
+            model.store.upload(gpu, *words, &packed)?;
+        }
         model.store.upload(gpu, self.every, &(0..n as u32).collect::<Vec<_>>())
     }
 
@@ -120,10 +167,33 @@ impl Labels {
         let stays: Vec<bool> =
             batch.normal.iter().zip(&batch.made).map(|(n, m)| *n && !*m).collect();
         let flags = |list: &[bool]| -> Vec<f32> { list.iter().map(|b| f32::from(*b)).collect() };
-        // Where the defects of labelled images are is not known.
-        let known: Vec<f32> = flags(&batch.normal);
+        let slots: Vec<Option<u32>> = batch
+            .indices
+            .iter()
+            .map(|index| self.marks.as_ref().and_then(|marks| marks.slot(*index)))
+            .collect();
+        // Nowhere are positions of a turned image told to be anomalous, nor where the defects of a labelled one
+        // without a mask are.
+        let damaged = |made: bool| made && self.pseudo == Pseudo::Damage;
+        let images = stays.iter().zip(&batch.made).zip(&slots);
+        let known: Vec<bool> = images
+            .map(|((stays, made), slot)| *stays || damaged(*made) || slot.is_some())
+            .collect();
+        let located: Vec<bool> = batch
+            .made
+            .iter()
+            .zip(&slots)
+            .map(|(made, slot)| damaged(*made) || slot.is_some())
+            .collect();
+        let (known, located) = (flags(&known), flags(&located));
         let (normal, made) = (flags(&stays), flags(&batch.made));
         let store = &model.store;
+        if let Some(marks) = &self.marks {
+            let slots: Vec<u32> =
+                slots.iter().map(|slot| slot.unwrap_or(damage::UNMARKED)).collect();
+            store.upload(gpu, marks.slots, &slots)?;
+        }
+        store.upload(gpu, self.located, &located)?;
         store.upload(gpu, self.normal, &normal)?;
         store.upload(gpu, self.made, &made)?;
         store.upload(gpu, self.normal_views, &normal.repeat(self.views))?;
@@ -131,10 +201,23 @@ impl Labels {
     }
 
     /// Takes the labels onto a tape.
-    pub(super) fn record(&self, tape: &mut Tape, model: &Model) -> OnTape {
+    ///
+    /// # Errors
+    /// Those of the operations.
+    pub(super) fn record(&self, tape: &mut Tape, model: &Model) -> Result<OnTape> {
+        let marked = match &self.marks {
+            Some(MarksOnGpu { marks, words, slots, .. }) => {
+                let crate::data::Pixels { n, height, width, .. } = marks.pixels;
+                let [words, slots] = [words, slots].map(|var| tape.variable(&model.store, *var));
+                Some(damage::marked(tape, words, [n, height, width], slots)?)
+            }
+            None => None,
+        };
         let mut value = |var| tape.variable(&model.store, var);
-        OnTape {
+        Ok(OnTape {
             pseudo: self.pseudo,
+            located: value(self.located),
+            marked,
             normal: value(self.normal),
             normal_views: value(self.normal_views),
             known: value(self.known),
@@ -142,7 +225,7 @@ impl Labels {
             ones: value(self.ones),
             every: value(self.every),
             placed: None,
-        }
+        })
     }
 }
 
@@ -198,9 +281,25 @@ impl OnTape {
         }
     }
 
-    /// Remembers where the batch is damaged and how its views were cut.
-    pub(super) fn place(&mut self, damaged: Option<Damaged>, draws: Value) {
-        self.placed = damaged.map(|damaged| (damaged, draws));
+    /// Remembers where the batch is anomalous and how its views were cut.
+    ///
+    /// # Errors
+    /// Those of the operation.
+    pub(super) fn place(
+        &mut self,
+        tape: &mut Tape,
+        damaged: Option<Damaged>,
+        draws: Value,
+    ) -> Result<()> {
+        let (mask, seen) = match (damaged, self.marked) {
+            (None, None) => return Ok(()),
+            // None is made of a labelled one.
+            (Some(damaged), Some(marked)) => (add(tape, damaged.mask, marked)?, damaged.seen),
+            (Some(damaged), None) => (damaged.mask, damaged.seen),
+            (None, Some(marked)) => (marked, self.ones),
+        };
+        self.placed = Some(Placed { mask, seen, draws });
+        Ok(())
     }
 
     /// Weights of the images' hinge, f32 `[V * B]`: normal images together weigh as much as anomalies.
@@ -210,7 +309,9 @@ impl OnTape {
     /// Those of the operations.
     pub(super) fn weights(&self, tape: &mut Tape) -> Result<Value> {
         let counts = match self.placed {
-            Some((damaged, draws)) => damage::shown(tape, &damaged, self.made, draws)?,
+            Some(Placed { mask, seen, draws }) => {
+                damage::shown(tape, [mask, seen], self.located, draws)?
+            }
             None => self.ones,
         };
         hinge::balance(tape, self.normal_views, counts)
@@ -222,14 +323,14 @@ impl OnTape {
     /// # Errors
     /// Those of the operations, or a step without masks.
     pub(super) fn positions(&self, tape: &mut Tape, grid: [usize; 2]) -> Result<(Value, Value)> {
-        let Some((damaged, draws)) = self.placed else {
+        let Some(Placed { mask, seen, draws }) = self.placed else {
             return Err(Error::Usage(
-                "stage2.head: positions can be learned from anomalies.pseudo = \"damage\" alone, \
-                 which says where an image is anomalous; expected \"image\""
+                "stage2.head: positions can be learned where it is known where images are anomalous, from \
+                 anomalies.pseudo = \"damage\" or from masks (--masks); expected one of them, or \"image\""
                     .into(),
             ));
         };
-        let cover = damage::cover(tape, damaged.mask, draws, grid)?;
-        hinge::position_targets(tape, cover, self.known, damaged.seen, [SOUND, DAMAGED])
+        let cover = damage::cover(tape, mask, draws, grid)?;
+        hinge::position_targets(tape, cover, self.known, seen, [SOUND, DAMAGED])
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn make(
     let all: Vec<u32> = (0..n as u32).collect();
     let batch = BATCH.min(n);
     let mut feed = Feed::declare(model, "made", pixels.chosen(&all)?, batch, gpu)?;
-    let labels = Labels::declare(model, "made", batch, 1, pseudo)?;
+    let labels = Labels::declare(model, "made", [batch, 1], pseudo, None)?;
     let slab = model.store.slab("made counters");
     let counters = model.store.declare(slab, "made.counters", &[4], Element::U32, false)?;
     model.store.allocate(gpu)?;
@@ -55,7 +55,7 @@ pub(super) fn make(
     let t = &mut tape;
     let source = feed.record(t, model)?;
     let drawn = t.variable(&model.store, counters);
-    let (images, _, damaged) = labels.record(t, model).make(t, model, &source, drawn)?;
+    let (images, _, damaged) = labels.record(t, model)?.make(t, model, &source, drawn)?;
     t.keep(images.pixels);
     let seen = damaged.map(|damaged| damaged.seen);
     seen.iter().for_each(|seen| t.keep(*seen));

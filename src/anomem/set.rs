@@ -5,7 +5,7 @@ use super::config::{Config, Pseudo};
 use super::labels::Composition;
 use crate::data::{
     ChannelStats, DEFAULT_MAX_PIXELS, Dataset, LoadOptions, Loaded, Pixels, Progress, Sample,
-    fingerprint, load, set_is_grey,
+    fingerprint, load, load_masks, set_is_grey,
 };
 use crate::{Error, Result};
 use rand::SeedableRng;
@@ -20,6 +20,8 @@ pub struct TrainingSet {
     pub tile_of: Vec<u32>,
     /// How many of them, at the end, are anomalies.
     pub anomalies: usize,
+    /// Where those are anomalous, as far as that is known.
+    pub(super) marks: Option<Marks>,
     /// Mean and deviation of the normal images' channels.
     pub stats: ChannelStats,
     /// Normal images to measure scores on, instead of a share of the former.
@@ -68,6 +70,7 @@ impl TrainingSet {
             tile_of: loaded.tile_of(),
             pixels: loaded.pixels,
             anomalies: 0,
+            marks: None,
             held_out: None,
             options,
             fingerprint,
@@ -76,26 +79,49 @@ impl TrainingSet {
         Ok((set, loaded.skipped))
     }
 
-    /// Adds labelled anomalies to learn from. Returns the errors of those left out, none unless
-    /// `skip_bad`.
+    /// Adds labelled anomalies to learn from; of one in tiles those that show some of what its mask marks. Returns
+    /// the errors of those left out, none unless `skip_bad`.
     ///
     /// # Errors
-    /// No image, the first bad file, or an image larger than a tile: which of its tiles are anomalous
-    /// is not known.
+    /// No image, the first bad file or mask, or an image larger than a tile without a mask: which of its tiles are
+    /// anomalous is not known.
     pub fn add_anomalies(&mut self, samples: &[Sample], skip_bad: bool) -> Result<Vec<Error>> {
         let loaded = self.more(samples, skip_bad, "anomalies to learn from")?;
-        let cut = loaded.grids.iter().zip(&loaded.kept).find(|(grid, _)| grid.tiles() > 1);
-        if let (Some((grid, kept)), Some(tiling)) = (cut, self.options.tiling) {
-            return Err(Error::Usage(format!(
-                "{}: an anomaly to learn from that is cut into {} tiles, most of which may be normal; \
-                 expected the part that is anomalous, at most {side} x {side} pixels (image.tile)",
-                samples[*kept].name,
-                grid.tiles(),
-                side = tiling.side
-            )));
+        let kept: Vec<Sample> = loaded.kept.iter().map(|i| samples[*i].clone()).collect();
+        let masks = load_masks(&kept, &self.options)?;
+        let (mut tiles, mut known) = (Vec::new(), Vec::new());
+        for (tile, image) in loaded.tile_of().into_iter().enumerate() {
+            let (count, has_mask) =
+                (loaded.grids[image as usize].tiles(), masks.known[image as usize]);
+            if count > 1 && !has_mask {
+                return Err(Error::Usage(format!(
+                    "{}: an anomaly to learn from that is cut into {count} tiles, most of which may be normal; \
+                     expected a mask of it, or the part that is anomalous, at most {side} x {side} pixels \
+                     (image.tile)",
+                    kept[image as usize].name,
+                    side = self.options.tiling.map_or(0, |tiling| tiling.side)
+                )));
+            }
+            if count == 1 || masks.pixels.image(tile).contains(&1) {
+                tiles.push(tile as u32);
+                known.push(has_mask);
+            }
         }
-        self.anomalies += loaded.pixels.n;
-        self.pixels = self.pixels.joined(&loaded.pixels)?;
+        if tiles.is_empty() {
+            return Err(Error::Usage(format!("{}: masks that mark nothing", kept[0].name)));
+        }
+        let first = self.tile_of.len() as u32;
+        let marks = Marks { first, pixels: masks.pixels.chosen(&tiles)?, known };
+        self.fingerprint = match marks.known.contains(&true) {
+            true => merged(&self.fingerprint, "masks", &fingerprint(&[], &marks.pixels)),
+            false => std::mem::take(&mut self.fingerprint),
+        };
+        self.marks = Some(match self.marks.take() {
+            Some(others) => others.joined(&marks)?,
+            None => marks,
+        });
+        self.anomalies += tiles.len();
+        self.pixels = self.pixels.joined(&loaded.pixels.chosen(&tiles)?)?;
         Ok(loaded.skipped)
     }
 
@@ -125,10 +151,30 @@ impl TrainingSet {
         }
         let kept: Vec<Sample> = loaded.kept.iter().map(|i| samples[*i].clone()).collect();
         let theirs = fingerprint(&kept, &loaded.pixels);
-        self.fingerprint = blake3::hash(format!("{}{what}{theirs}", self.fingerprint).as_bytes())
-            .to_hex()
-            .to_string();
+        self.fingerprint = merged(&self.fingerprint, what, &theirs);
         Ok(loaded)
+    }
+}
+
+/// The fingerprint of a set and what joins it.
+fn merged(ours: &str, what: &str, theirs: &str) -> String {
+    blake3::hash(format!("{ours}{what}{theirs}").as_bytes()).to_hex().to_string()
+}
+
+/// Where labelled anomalies are anomalous.
+pub(super) struct Marks {
+    /// The first of them in the set.
+    pub first: u32,
+    /// `[A, H, W, 1]`, 1 where anomalous.
+    pub pixels: Pixels,
+    /// For each of them whether that is known.
+    pub known: Vec<bool>,
+}
+
+impl Marks {
+    fn joined(mut self, more: &Self) -> Result<Self> {
+        self.known.extend(&more.known);
+        Ok(Self { pixels: self.pixels.joined(&more.pixels)?, ..self })
     }
 }
 

@@ -6,6 +6,7 @@ use super::labels::{Composition, Labels};
 use super::model::Model;
 use super::objective::{self, Contrast, Terms, Weights};
 use super::revival::Revival;
+use super::set::Marks;
 use super::start::STATISTICS_MOMENTUM;
 use crate::autograd::{Plan, PlanOptions, Tape, Value};
 use crate::gpu::{Gpu, Profile, Submission};
@@ -165,7 +166,7 @@ pub(crate) fn augmentation(config: &Config) -> augment::AugmentOptions {
 
 impl Recorded {
     /// Declares the variables of a step of `phase` on batches of `batch` images and records it.
-    /// `labelled`: whether some images are anomalous.
+    /// `labelled`: whether some images are anomalous; `marks`: where.
     ///
     /// # Errors
     /// Those of the operations.
@@ -176,6 +177,7 @@ impl Recorded {
         phase: Phase,
         batch: usize,
         labelled: bool,
+        marks: Option<Marks>,
     ) -> Result<Self> {
         let prefix = match phase {
             Phase::Stage1 | Phase::Joint => "step",
@@ -196,7 +198,7 @@ impl Recorded {
         let labels = match labelled {
             true => {
                 let pseudo = model.config.anomalies.pseudo;
-                Some(Labels::declare(model, prefix, batch, views, pseudo)?)
+                Some(Labels::declare(model, prefix, [batch, views], pseudo, marks)?)
             }
             false => None,
         };
@@ -250,7 +252,7 @@ fn record(
     let views = phase.views(&model.config);
     let source = feed.record(t, model)?;
     let counters = t.variable(store, variables.counters);
-    let mut labels = variables.labels.as_ref().map(|l| l.record(t, model));
+    let mut labels = variables.labels.as_ref().map(|l| l.record(t, model)).transpose()?;
     let (images, slots, damaged) = match &labels {
         Some(labels) => labels.make(t, model, &source, counters)?,
         None => (source.images, source.slots, None),
@@ -270,7 +272,7 @@ fn record(
         let labels = labels
             .as_mut()
             .ok_or_else(|| Error::Internal("heads without anomalies to learn from".into()))?;
-        labels.place(damaged, draws);
+        labels.place(t, damaged, draws)?;
         let frozen = phase == Phase::Stage2;
         objective::hinge(model, t, &maps, labels, frozen, &mut terms)?;
     }

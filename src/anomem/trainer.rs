@@ -309,7 +309,7 @@ impl Run {
         phases: &[Phase],
         progress: TrainingProgress,
     ) -> Result<Self> {
-        let Divided { set, split, held_out } = images;
+        let Divided { mut set, split, held_out } = images;
         let batch = model.config.train.batch.min(split.len());
         let labelled = set.anomalies > 0 || model.config.anomalies.pseudo != Pseudo::None;
         let mut feed = Feed::declare(&mut model, "images", set.pixels, batch, gpu)?;
@@ -318,7 +318,9 @@ impl Run {
         let mut recorded = Vec::new();
         for phase in phases {
             let recipe = Recipe::of(&model.config, &split, batch, *phase != Phase::Stage1);
-            let step = Recorded::new(gpu, &mut model, &feed, *phase, batch, labelled)?;
+            // Only heads learn where images are anomalous.
+            let marks = if *phase == Phase::Stage1 { None } else { set.marks.take() };
+            let step = Recorded::new(gpu, &mut model, &feed, *phase, batch, labelled, marks)?;
             recorded.push((step, recipe));
         }
         model.allocate(gpu)?;

@@ -10,7 +10,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser, ValueParser};
 use super::Ui;
 use crate::anomem::Config;
 use crate::data::synth::Family;
-use crate::data::{DataSpec, Dataset, DatasetOptions};
+use crate::data::{DataSpec, Dataset, DatasetOptions, Sample};
 use crate::gpu::{DeviceSelector, Gpu, OpenOptions};
 use crate::{Error, Result};
 
@@ -57,6 +57,37 @@ impl ClassArgs {
             normal_class: self.normal_class.clone(),
             superclass: self.superclass.clone(),
         }
+    }
+}
+
+/// Labelled anomalies to learn from.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LabelledArgs {
+    /// Anomalous images to learn from, of any kind; a few are enough. May be given several times.
+    #[arg(long, value_name = "DIR")]
+    pub anomalies: Vec<PathBuf>,
+    /// Where the images of --anomalies are anomalous: white on black, under the same names, with or
+    /// without `_mask` behind them. As often as --anomalies, in its order.
+    #[arg(long, value_name = "DIR", requires = "anomalies")]
+    pub masks: Vec<PathBuf>,
+}
+
+impl LabelledArgs {
+    /// The images of each folder, with their masks.
+    ///
+    /// # Errors
+    /// Folders without an image or a mask, or masks for some of the folders only.
+    pub fn samples(&self) -> Result<Vec<Vec<Sample>>> {
+        let Self { anomalies, masks } = self;
+        if !masks.is_empty() && masks.len() != anomalies.len() {
+            return Err(Error::Usage(format!(
+                "--masks: {} folders for {} of --anomalies; expected one for each",
+                masks.len(),
+                anomalies.len()
+            )));
+        }
+        let masks = masks.iter().map(|dir| Some(dir.as_path())).chain(std::iter::repeat(None));
+        anomalies.iter().zip(masks).map(|(dir, masks)| Dataset::anomalies(dir, masks)).collect()
     }
 }
 

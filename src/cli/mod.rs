@@ -29,7 +29,7 @@ use clap::{Parser, Subcommand};
 
 use crate::Result;
 
-pub use args::{ClassArgs, Common, ConfigArgs, DataArgs, Quiet};
+pub use args::{ClassArgs, Common, ConfigArgs, DataArgs, LabelledArgs, Quiet};
 pub use ui::{Bar, Ui, print};
 
 /// Anomaly detection via multi-scale contrasted memory, on any GPU.

@@ -2,7 +2,7 @@
 
 use super::args::data_spec;
 use super::progress::Progress;
-use super::{ClassArgs, Common, report};
+use super::{ClassArgs, Common, LabelledArgs, report};
 use crate::anomem::{Checkpoint, Config, Glimpse, RunFolder, Taught, TrainingSet, teach, teaching};
 use crate::data::{DataSpec, Dataset};
 use crate::report::write_atomic;
@@ -23,9 +23,8 @@ pub(super) struct Teach {
     /// Model file, or the run folder that holds it.
     #[arg(long, value_name = "PATH")]
     model: PathBuf,
-    /// Anomalous images; of any kind, a few are enough.
-    #[arg(long, value_name = "DIR", required = true)]
-    anomalies: Vec<PathBuf>,
+    #[command(flatten)]
+    labelled: LabelledArgs,
     /// The set whose training images are normal; otherwise the one that the model was trained on, where
     /// it was.
     #[arg(long, value_name = "SPEC", value_parser = data_spec())]
@@ -50,6 +49,9 @@ pub(super) struct Teach {
 
 impl Teach {
     pub(super) fn run(self) -> Result<()> {
+        if self.labelled.anomalies.is_empty() {
+            return Err(Error::Usage("nothing to teach; expected --anomalies DIR".into()));
+        }
         let known = Checkpoint::read(&RunFolder::model_at(&self.model))?;
         let folder = RunFolder(self.out.clone());
         if folder.model().exists() {
@@ -74,9 +76,8 @@ impl Teach {
         progress.adapter(&gpu);
         let (mut set, skipped) = TrainingSet::load(&config, &normals, self.skip_bad, &|_, _| {})?;
         progress.skipped(&skipped);
-        for dir in &self.anomalies {
-            let anomalies = Dataset::open(&DataSpec::plain(dir), &Default::default())?;
-            progress.skipped(&set.add_anomalies(&anomalies.train, self.skip_bad)?);
+        for anomalies in self.labelled.samples()? {
+            progress.skipped(&set.add_anomalies(&anomalies, self.skip_bad)?);
         }
         let glimpse = Glimpse::of(&set);
         let (mut model, taught) = teach(&gpu, &known, config, set, &folder, &mut progress)?;

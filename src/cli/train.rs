@@ -1,7 +1,7 @@
 //! `anomem train`.
 
 use super::progress::Progress;
-use super::{Common, ConfigArgs, DataArgs, report};
+use super::{Common, ConfigArgs, DataArgs, LabelledArgs, report};
 use crate::anomem::{Glimpse, Pretrained, RunFolder, TrainOptions, TrainingSet, train};
 use crate::data::{DataSpec, Dataset};
 use crate::gpu::Profile;
@@ -47,9 +47,8 @@ pub(super) struct Train {
     /// Normal images to measure scores and thresholds on, instead of a share of the training images.
     #[arg(long, value_name = "DIR")]
     calibrate: Option<PathBuf>,
-    /// Anomalous images to learn from, of any kind; the heads of stage 2 learn to score them.
-    #[arg(long, value_name = "DIR")]
-    anomalies: Vec<PathBuf>,
+    #[command(flatten)]
+    labelled: LabelledArgs,
     /// Share of the training images that is anomalous, drawn from the other classes of a class set.
     #[arg(long, value_name = "SHARE", conflicts_with = "anomalies")]
     gamma: Option<f64>,
@@ -107,9 +106,8 @@ impl Train {
             let held_out = Dataset::open(&DataSpec::plain(folder), &Default::default())?;
             progress.skipped(&set.calibrate_on(&held_out.train, self.data.skip_bad)?);
         }
-        for folder in &self.anomalies {
-            let anomalies = Dataset::open(&DataSpec::plain(folder), &Default::default())?;
-            progress.skipped(&set.add_anomalies(&anomalies.train, self.data.skip_bad)?);
+        for anomalies in self.labelled.samples()? {
+            progress.skipped(&set.add_anomalies(&anomalies, self.data.skip_bad)?);
         }
         if let Some(gamma) = self.gamma.filter(|gamma| *gamma > 0.0) {
             let drawn = dataset.draw_anomalies(gamma, config.seed)?;

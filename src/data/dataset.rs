@@ -269,6 +269,19 @@ impl Dataset {
         Ok(Self::of(spec, index))
     }
 
+    /// Every image below `dir` as an anomaly to learn from; with the masks of their names below `masks`.
+    ///
+    /// # Errors
+    /// No image, no mask, or a mask of no image.
+    pub fn anomalies(dir: &Path, masks: Option<&Path>) -> Result<Vec<Sample>> {
+        let mut samples = Self::open(&DataSpec::plain(dir), &Default::default())?.train;
+        samples.iter_mut().for_each(|sample| sample.anomalous = true);
+        if let Some(masks) = masks {
+            folder::add_masks(&mut samples, masks)?;
+        }
+        Ok(samples)
+    }
+
     /// The images that were found at `spec` as one normal set, whatever their classes; marked defects
     /// are left out. Where nothing is held out, every fifth image is.
     #[must_use]

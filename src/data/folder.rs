@@ -73,6 +73,26 @@ fn scan_mvtec(dir: &Path) -> Result<Index> {
     Ok(index)
 }
 
+/// Gives each of `samples`, those below one folder, the mask below `dir` of the same name, with or without `_mask`
+/// behind it. Those without one keep none.
+pub(super) fn add_masks(samples: &mut [Sample], dir: &Path) -> Result<()> {
+    let named =
+        |(name, path): (String, PathBuf)| (without_mask_suffix(stem(&name)).to_owned(), path);
+    let mut masks: BTreeMap<String, PathBuf> =
+        images_below(dir, dir)?.files.into_iter().map(named).collect();
+    let found = masks.len();
+    for sample in samples.iter_mut() {
+        sample.mask = masks.remove(stem(&sample.name));
+    }
+    if let Some((_, path)) = masks.first_key_value() {
+        return Err(Error::file(path, "a mask of no image: none of the anomalies has its name"));
+    }
+    if found == 0 {
+        return Err(Error::file(dir, "no mask; expected images with the names of the anomalies"));
+    }
+    Ok(())
+}
+
 /// Class folders below each `prefix` of `dir`.
 fn scan_classes(dir: &Path, splits: &[(&str, Split)]) -> Result<Index> {
     let unsplit = splits.len() == 1;

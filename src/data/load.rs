@@ -248,14 +248,14 @@ fn fill(
 /// The masks of some samples.
 #[derive(Debug)]
 pub struct Masks {
-    /// `[N, H, W, 1]`, 1 where a defect is, 0 elsewhere.
+    /// `[N, H, W, 1]`, 1 where a defect is, 0 elsewhere; of each sample as many as it has tiles.
     pub pixels: Pixels,
     /// For each sample whether its mask is known: false for an anomalous one without a mask file,
     /// which must not count as free of defects in a pixel metric.
     pub known: Vec<bool>,
 }
 
-/// Loads the masks of `samples` at the size in `options`; all zero for normal samples.
+/// Loads the masks of `samples` at the size in `options`, cut as their images are; all zero for normal samples.
 ///
 /// A pixel of a mask file is marked when above half of full scale; a pixel at the wanted size is
 /// marked when at least a quarter of its area was.
@@ -265,19 +265,34 @@ pub struct Masks {
 /// its image.
 pub fn load_masks(samples: &[Sample], options: &LoadOptions) -> Result<Masks> {
     let options = LoadOptions { channels: 1, ..*options };
-    let mut bytes = options.allocate(samples.len())?;
-    let len = options.image_len();
     let LoadOptions { height, width, .. } = options;
-    let slots = bytes.chunks_mut(len).collect();
+    let len = options.image_len();
+    // Of an image that cannot be read the first error tells.
+    let tiles = |grid: &Option<Grid>| grid.as_ref().map_or(1, Grid::tiles);
+    let tiles: Vec<usize> = options.grids(samples).iter().map(tiles).collect();
+    let n = tiles.iter().sum();
+    let mut bytes = options.allocate(n)?;
+    let slots = slots(&mut bytes, tiles.iter().map(|tiles| tiles * len));
     let errors = fill(samples, slots, true, &|_, _| {}, |sample| {
-        let mask = sample.decode_mask(options.max_pixels)?;
-        Ok(mask.map_or_else(|| vec![0; len], |mask| mask.resized_mask(height, width).bytes))
+        let Some(mask) = sample.decode_mask(options.max_pixels)? else {
+            let tiles = match options.tiling {
+                Some(_) => options.grid(sample.size(options.max_pixels)?).tiles(),
+                None => 1,
+            };
+            return Ok(vec![0; tiles * len]);
+        };
+        let grid = options.grid([mask.height, mask.width]);
+        let seen = |part: Raster| part.resized_mask(height, width).bytes;
+        Ok(match grid.tiles() {
+            1 => seen(mask),
+            tiles => (0..tiles).flat_map(|i| seen(mask.part(grid.tile(i)))).collect(),
+        })
     });
     if let Some((_, error)) = errors.into_iter().next() {
         return Err(error);
     }
     let known = samples.iter().map(|sample| sample.mask.is_some() || !sample.anomalous).collect();
-    Ok(Masks { pixels: Pixels { n: samples.len(), height, width, channels: 1, bytes }, known })
+    Ok(Masks { pixels: Pixels { n, height, width, channels: 1, bytes }, known })
 }
 
 /// Whether every image of `samples` is grey, so that one channel holds all there is. Stops at the

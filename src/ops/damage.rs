@@ -10,6 +10,7 @@
 //! bytes [N, H, W, C], slots, statistics ---------------------------------------------> blend <-+
 //!                                                                                        +-> bytes [B, H, W, C]
 //! bytes before and after, mask -> seen_rows -> rows [B, H, 2] -> seen -> seen [B]
+//! masks of labelled anomalies, slots -> marked -> mask [B, H, W]
 //! mask, draws of views -> cover_rows -> cover -> shares [V*B, GH, GW]
 //! shares of one cell, seen, chosen -> shown -> shown [V*B]
 //! ```
@@ -52,6 +53,10 @@ params! {
     pub struct ShownParams { views: u32, batch: u32 }
 }
 params! {
+    /// Params of `marked`.
+    pub struct MarkedParams { len: u32, area: u32 }
+}
+params! {
     /// Params of `cover_rows`.
     pub struct CoverRowsParams { len: u32, batch: u32, height: u32, width: u32, columns: u32 }
 }
@@ -69,6 +74,7 @@ static BLEND: Shader = shader!("damage", "blend", BlendParams);
 static SEEN_ROWS: Shader = shader!("damage", "seen_rows", PixelParams);
 static SEEN: Shader = shader!("damage", "seen", SeenParams);
 static SHOWN: Shader = shader!("damage", "shown", ShownParams);
+static MARKED: Shader = shader!("damage", "marked", MarkedParams);
 static COVER_ROWS: Shader = shader!("damage", "cover_rows", CoverRowsParams);
 static COVER: Shader = shader!("damage", "cover", CoverParams);
 
@@ -85,11 +91,15 @@ pub const SHADERS: &[&Shader] = &[
     &COVER_ROWS,
     &COVER,
     &SHOWN,
+    &MARKED,
 ];
 
 /// The constants that the family restates, with every value.
 pub const RESTATED: &[Restated] =
     &[(&BLEND, &[("CHANNELS", &[1, 3])]), (&SEEN_ROWS, &[("CHANNELS", &[1, 3])])];
+
+/// The slot in [`marked`] of an entry without a mask.
+pub const UNMARKED: u32 = u32::MAX;
 
 /// Values per row of draws.
 pub const DRAW_LEN: usize = 16;
@@ -324,17 +334,48 @@ pub fn cover(tape: &mut Tape, mask: Value, views: Value, grid: [usize; 2]) -> Re
     Ok(y)
 }
 
-/// Whether each view shows what its label says, f32 `[V*B]`: 0 where an entry that was `chosen: [B]` has damage
-/// that is not seen, or of which the crop left less than 0.002 of the view's area; else 1.
+/// The masks that labelled anomalies came with, f32 `[B, H, W]`: 1 where the byte of the mask at `slots`, u32
+/// `[B]`, is not 0; all 0 for the slot [`UNMARKED`].
 ///
-/// `damaged`: of [`damage`]. `views`: as for [`cover`].
+/// `masks`: bytes `[N, H, W]` of `shape`, four to a word.
 ///
 /// # Errors
 /// Other shapes.
-pub fn shown(tape: &mut Tape, damaged: &Damaged, chosen: Value, views: Value) -> Result<Value> {
-    let shares = cover(tape, damaged.mask, views, [1, 1])?;
-    let (of_seen, of_chosen) = (tape.shape(damaged.seen), tape.shape(chosen));
-    if of_seen != &tape.shape(damaged.mask)[..1] || of_chosen != of_seen {
+pub fn marked(tape: &mut Tape, masks: Value, shape: [usize; 3], slots: Value) -> Result<Value> {
+    let [stored, height, width] = shape;
+    let (of_masks, of_slots) = (tape.shape(masks), tape.shape(slots));
+    let &[batch] = of_slots else {
+        return Err(Error::shape("damage.marked", format!("slots {of_slots:?}, expected [B]")));
+    };
+    let words = (stored * height * width).div_ceil(4);
+    if of_masks != [words] {
+        let message = format!("masks {of_masks:?} of {shape:?}, expected [{words}]");
+        return Err(Error::shape("damage.marked", message));
+    }
+    let y = tape.temporary("damage.marked", &[batch, height, width], Element::F32)?;
+    let len = batch * height * width;
+    let params = MarkedParams { len: len as u32, area: (height * width) as u32 };
+    let launch = Dispatch::new(Kernel::new(&MARKED), &params, groups_for(len));
+    tape.dispatch(launch.read(masks).read(slots).write(y));
+    Ok(y)
+}
+
+/// Whether each view shows what its label says, f32 `[V*B]`: 0 where an entry that was `chosen: [B]` has damage
+/// that is not `seen: [B]`, or of which the crop left less than 0.002 of the view's area; else 1.
+///
+/// `mask` and `seen`: of [`damage`]. `views`: as for [`cover`].
+///
+/// # Errors
+/// Other shapes.
+pub fn shown(
+    tape: &mut Tape,
+    [mask, seen]: [Value; 2],
+    chosen: Value,
+    views: Value,
+) -> Result<Value> {
+    let shares = cover(tape, mask, views, [1, 1])?;
+    let (of_seen, of_chosen) = (tape.shape(seen), tape.shape(chosen));
+    if of_seen != &tape.shape(mask)[..1] || of_chosen != of_seen {
         let message = format!("seen {of_seen:?}, chosen {of_chosen:?}, expected [B] twice");
         return Err(Error::shape("damage.shown", message));
     }
@@ -342,6 +383,6 @@ pub fn shown(tape: &mut Tape, damaged: &Damaged, chosen: Value, views: Value) ->
     let y = tape.temporary("damage.shown", &[count], Element::F32)?;
     let params = ShownParams { views: count as u32, batch: batch as u32 };
     let launch = Dispatch::new(Kernel::new(&SHOWN), &params, groups_for(count));
-    tape.dispatch(launch.read(shares).read(damaged.seen).read(chosen).write(y));
+    tape.dispatch(launch.read(shares).read(seen).read(chosen).write(y));
     Ok(y)
 }
