@@ -2,8 +2,8 @@
 
 use crate::harness::{fill, gpu};
 use anomem::autograd::{Element, Plan, PlanOptions, Tape, Value};
-use anomem::gpu::{DeviceSelector, Gpu, OpenOptions, Profile, Variant};
-use anomem::ops::{activation::relu, add::add};
+use anomem::gpu::{DeviceSelector, Gpu, Kernel, OpenOptions, Profile, Variant};
+use anomem::ops::{activation::relu, add::add, batch_norm::batch_norm};
 use anomem::tensor::{Store, VarId};
 
 /// `length` times ReLU of `len` elements.
@@ -224,4 +224,82 @@ fn a_split_submission_gives_the_same() {
         assert_eq!(plan.read::<f32>(gpu, y).unwrap(), want);
         assert_eq!(plan.read_history::<f32>(gpu, y).unwrap(), [want]);
     }
+}
+
+/// Outputs and gradients of a small residual network, and the launches of its plan. `more` may use the first norm's
+/// output and the tape.
+fn residual(
+    gpu: &Gpu,
+    channels: usize,
+    unfused: bool,
+    more: fn(&mut Tape, Value),
+) -> (Vec<Vec<f32>>, Vec<String>) {
+    let shape = [3, 5, 7, channels];
+    let len = shape.iter().product();
+    let mut store = Store::new();
+    let slab = store.slab("trainable");
+    let mut variable =
+        |name: &str, shape: &[usize]| store.declare(slab, name, shape, Element::F32, true).unwrap();
+    let x = variable("x", &shape);
+    let vectors = ["gamma", "beta", "gamma2", "beta2"].map(|name| variable(name, &[channels]));
+    let seed = store.declare(slab, "seed", &shape, Element::F32, false).unwrap();
+    store.allocate(gpu).unwrap();
+    store.upload(gpu, x, &fill(len, 1)).unwrap();
+    store.upload(gpu, seed, &fill(len, 2)).unwrap();
+    for (i, vector) in vectors.iter().enumerate() {
+        store.upload(gpu, *vector, &fill(channels, 3 + i as u64)).unwrap();
+    }
+    let mut tape = Tape::new(gpu.report().variant());
+    let t = &mut tape;
+    let input = t.variable(&store, x);
+    let [gamma, beta, gamma2, beta2] = vectors.map(|vector| t.variable(&store, vector));
+    let y = batch_norm(t, input, gamma, beta, 1e-5, None).unwrap();
+    more(t, y);
+    let z = relu(t, y).unwrap();
+    let second = batch_norm(t, z, gamma2, beta2, 1e-5, None).unwrap();
+    let sum = add(t, second, input).unwrap();
+    let out = relu(t, sum).unwrap();
+    let seed = t.variable(&store, seed);
+    let grads = t.backward(&[(out, seed)]).unwrap();
+    let values: Vec<Value> = [x].iter().chain(&vectors).map(|v| grads.get(*v).unwrap()).collect();
+    let read = [vec![out, z], values].concat();
+    read.iter().for_each(|v| t.keep(*v));
+    let plan = Plan::compile(gpu, t, &store, &PlanOptions { unfused, ..options() }).unwrap();
+    plan.poison(gpu).unwrap();
+    plan.run(gpu).unwrap();
+    let outputs = read.iter().map(|v| plan.read(gpu, *v).unwrap()).collect();
+    (outputs, plan.kernels().map(Kernel::name).collect())
+}
+
+#[test]
+fn a_relu_is_joined_to_what_it_follows_and_changes_no_bit() {
+    let Some(gpu) = gpu(false) else { return };
+    for channels in [8, 5] {
+        let (want, apart) = residual(gpu, channels, true, |_, _| {});
+        let (got, joined) = residual(gpu, channels, false, |_, _| {});
+        assert!(got == want, "{channels} channels");
+        // Two ReLUs and the gradient of the first; that of the second goes to the sum's both sides.
+        assert_eq!((apart.len(), joined.len()), (apart.len(), apart.len() - 3), "{joined:?}");
+        let count = |is: fn(&str) -> bool| joined.iter().filter(|name| is(name)).count();
+        let forward = |name: &str| ["activation.relu", "activation.relu_vec4"].contains(&name);
+        assert_eq!(count(forward), 0, "{joined:?}");
+        assert_eq!(count(|name| name.contains("relu_backward")), 1, "{joined:?}");
+        assert_eq!(count(|name| name.ends_with("RELU=1")), 4, "{joined:?}");
+    }
+}
+
+#[test]
+fn a_relu_stays_apart_from_what_others_read() {
+    let Some(gpu) = gpu(false) else { return };
+    let (want, apart) = residual(gpu, 8, true, |t, y| t.keep(y));
+    let (got, joined) = residual(gpu, 8, false, |t, y| t.keep(y));
+    // Only the last ReLU joins the sum.
+    assert!(got == want && joined.len() == apart.len() - 1, "{joined:?}");
+    let twice: fn(&mut Tape, Value) = |t, y| {
+        let double = add(t, y, y).unwrap();
+        t.keep(double);
+    };
+    let (want, apart) = residual(gpu, 8, true, twice);
+    let (got, joined) = residual(gpu, 8, false, twice);
+    assert!(got == want && joined.len() == apart.len() - 1, "{joined:?}");
 }

@@ -3,6 +3,7 @@
 #import grid
 
 const WG: u32 = 64u;
+const RELU: u32 = 0u; // 1: max(sum, 0), as activation/relu.wgsl
 
 struct Params {
     len: u32, // elements
@@ -21,6 +22,10 @@ fn forward(
 ) {
     let i = workgroup_index(group, groups) * WG + lane;
     if (i < p.len) {
-        sum[i] = a[i] + b[i];
+        var both = a[i] + b[i];
+        if (RELU == 1u) {
+            both = select(both, 0.0, both < 0.0);
+        }
+        sum[i] = both;
     }
 }

@@ -6,16 +6,15 @@
 #import batch_norm/params
 
 const WG: u32 = 64u;
+const RELU: u32 = 0u; // 1: grad_y is that of the ReLU of y
 
 @group(0) @binding(0) var<storage, read> grad_y: array<f32>;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> gamma: array<f32>;      // [channels]
-@group(0) @binding(3) var<storage, read> mean: array<f32>;       // [channels]
-@group(0) @binding(4) var<storage, read> variance: array<f32>;   // [channels], biased
-@group(0) @binding(5) var<storage, read> grad_gamma: array<f32>; // [channels]
-@group(0) @binding(6) var<storage, read> grad_beta: array<f32>;  // [channels]
-@group(0) @binding(7) var<storage, read_write> grad_x: array<f32>;
-@group(0) @binding(8) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> mean: array<f32>; // [channels]
+@group(0) @binding(3) var<storage, read> beta: array<f32>; // [channels]
+@group(0) @binding(4) var<storage, read> slopes: array<f32>; // [3, channels], see backward_final.wgsl
+@group(0) @binding(5) var<storage, read_write> grad_x: array<f32>;
+@group(0) @binding(6) var<uniform> p: Params;
 
 @compute @workgroup_size(WG)
 fn backward_input(
@@ -28,15 +27,19 @@ fn backward_input(
         let c = i % p.channels;
         let first = (i / p.channels) * p.chunk_stride;
         let count = rows_of_chunk(first);
-        let n = f32(p.rows);
-        let s = sqrt(variance[c] + p.eps);
-        let k = gamma[c] / s;
+        let k = slopes[c];
+        let mean_grad = slopes[p.channels + c];
+        let slope = slopes[2u * p.channels + c];
         let m = mean[c];
-        let mean_grad = grad_beta[c] / n;
-        let slope = grad_gamma[c] / (n * s);
+        let b = beta[c];
         for (var r = 0u; r < count; r++) {
             let at = (first + r * p.row_stride) * p.channels + c;
-            grad_x[at] = k * (grad_y[at] - mean_grad - (x[at] - m) * slope);
+            let centred = x[at] - m;
+            var g = grad_y[at];
+            if (RELU == 1u) {
+                g = select(g, 0.0, centred * k + b <= 0.0);
+            }
+            grad_x[at] = k * (g - mean_grad - centred * slope);
         }
     }
 }

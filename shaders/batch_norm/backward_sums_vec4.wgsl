@@ -4,14 +4,17 @@
 #import batch_norm/params
 
 const WG: u32 = 64u;
+const RELU: u32 = 0u; // 1: grad_y is that of the ReLU of y
 
 @group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;   // [rows, channels]
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;        // [rows, channels]
 @group(0) @binding(2) var<storage, read> mean: array<vec4<f32>>;     // [channels]
 @group(0) @binding(3) var<storage, read> variance: array<vec4<f32>>; // [channels], biased
-@group(0) @binding(4) var<storage, read_write> partial_gamma: array<f32>; // [channels, chunks]
-@group(0) @binding(5) var<storage, read_write> partial_beta: array<f32>;  // [channels, chunks]
-@group(0) @binding(6) var<uniform> p: Params;
+@group(0) @binding(4) var<storage, read> gamma: array<vec4<f32>>;    // [channels]
+@group(0) @binding(5) var<storage, read> beta: array<vec4<f32>>;     // [channels]
+@group(0) @binding(6) var<storage, read_write> partial_gamma: array<f32>; // [channels, chunks]
+@group(0) @binding(7) var<storage, read_write> partial_beta: array<f32>;  // [channels, chunks]
+@group(0) @binding(8) var<uniform> p: Params;
 
 @compute @workgroup_size(WG)
 fn backward_sums_vec4(
@@ -27,15 +30,22 @@ fn backward_sums_vec4(
         let first = chunk * p.chunk_stride;
         let count = rows_of_chunk(first);
         let m = mean[c];
+        let s = sqrt(variance[c] + p.eps);
+        let scale = gamma[c] / s;
+        let b = beta[c];
         var products = vec4<f32>();
         var sum = vec4<f32>();
         for (var k = 0u; k < count; k++) {
             let at = (first + k * p.row_stride) * quads + c;
-            let g = grad_y[at];
-            products += g * (x[at] - m);
+            let centred = x[at] - m;
+            var g = grad_y[at];
+            if (RELU == 1u) {
+                g = select(g, vec4<f32>(), centred * scale + b <= vec4<f32>());
+            }
+            products += g * centred;
             sum += g;
         }
-        products /= sqrt(variance[c] + p.eps);
+        products /= s;
         let at = 4u * c * p.chunks + chunk;
         partial_gamma[at] = products.x;
         partial_gamma[at + p.chunks] = products.y;

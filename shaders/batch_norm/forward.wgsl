@@ -5,6 +5,7 @@
 #import batch_norm/params
 
 const WG: u32 = 64u;
+const RELU: u32 = 0u; // 1: y = max(y, 0), as activation/relu.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> gamma: array<f32>;    // [channels]
@@ -30,7 +31,11 @@ fn forward(
         let b = beta[c];
         for (var r = 0u; r < count; r++) {
             let at = (first + r * p.row_stride) * p.channels + c;
-            y[at] = (x[at] - m) * k + b;
+            var normalised = (x[at] - m) * k + b;
+            if (RELU == 1u) {
+                normalised = select(normalised, 0.0, normalised < 0.0);
+            }
+            y[at] = normalised;
         }
     }
 }

@@ -4,6 +4,7 @@
 #import batch_norm/params
 
 const WG: u32 = 64u;
+const RELU: u32 = 0u; // 1: y = max(y, 0), as activation/relu.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> gamma: array<vec4<f32>>;    // [channels]
@@ -30,7 +31,11 @@ fn forward_vec4(
         let b = beta[c];
         for (var r = 0u; r < count; r++) {
             let at = (first + r * p.row_stride) * quads + c;
-            y[at] = (x[at] - m) * k + b;
+            var normalised = (x[at] - m) * k + b;
+            if (RELU == 1u) {
+                normalised = select(normalised, vec4<f32>(), normalised < vec4<f32>());
+            }
+            y[at] = normalised;
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The tape: recorded once, planned once, replayed every step.
 
+mod fuse;
 mod plan;
 mod tape;
 

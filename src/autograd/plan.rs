@@ -1,5 +1,6 @@
 //! Compiling: live dispatches, memory by lifetime, pipelines, bind groups; then replaying.
 
+use super::fuse::fused;
 use super::tape::{Dispatch, Place, Tape, Value};
 use crate::gpu::{BindingRange, Buffer, BufferCopy, Gpu, Kernel, Pass, Profile, Submission};
 use crate::tensor::{ALIGN, Store};
@@ -16,6 +17,8 @@ pub struct PlanOptions {
     /// Most dispatches per submission; all in one if absent. Where a watchdog ends submissions that
     /// take longer than some seconds (Windows: 2 s), a long step is split.
     pub max_dispatches_per_submit: Option<NonZeroUsize>,
+    /// Run every launch as it was recorded, none [joined](super::fuse) to another.
+    pub unfused: bool,
 }
 
 /// A compiled tape.
@@ -64,6 +67,8 @@ impl Plan {
     /// binding that does not fit.
     pub fn compile(gpu: &Gpu, tape: &Tape, store: &Store, options: &PlanOptions) -> Result<Self> {
         let live = live_dispatches(tape);
+        let live =
+            if options.unfused { live.into_iter().cloned().collect() } else { fused(tape, &live) };
         let lifetimes = lifetimes(tape, &live)?;
         for l in &lifetimes {
             let (bytes, info) = (l.bytes, tape.info(l.value));
@@ -266,7 +271,7 @@ fn live_dispatches(tape: &Tape) -> Vec<&Dispatch> {
     live
 }
 
-fn lifetimes(tape: &Tape, live: &[&Dispatch]) -> Result<Vec<Lifetime>> {
+fn lifetimes(tape: &Tape, live: &[Dispatch]) -> Result<Vec<Lifetime>> {
     let mut at: HashMap<Value, usize> = HashMap::new();
     let mut list: Vec<Lifetime> = Vec::new();
     for (i, d) in live.iter().enumerate() {
@@ -342,7 +347,7 @@ fn arenas(gpu: &Gpu, label: &str, bytes: u64) -> Result<Vec<Buffer>> {
 }
 
 /// All Params in one uniform buffer; equal ones share a place.
-fn uniforms(gpu: &Gpu, label: &str, live: &[&Dispatch]) -> Result<(Buffer, Vec<u64>)> {
+fn uniforms(gpu: &Gpu, label: &str, live: &[Dispatch]) -> Result<(Buffer, Vec<u64>)> {
     let mut bytes: Vec<u8> = Vec::new();
     let mut known: HashMap<&[u8], u64> = HashMap::new();
     let starts = live

@@ -30,6 +30,7 @@ pub(super) struct ValueInfo {
 }
 
 /// One kernel launch: bindings in the shader's order, storage first, Params last.
+#[derive(Clone)]
 pub struct Dispatch {
     pub(super) kernel: Kernel,
     pub(super) bindings: Vec<(Value, bool)>,

@@ -2,7 +2,7 @@
 
 use super::{Elementwise, elementwise};
 use crate::autograd::{Element, Tape, Value};
-use crate::gpu::{Shader, shader};
+use crate::gpu::{Restated, Shader, shader};
 use crate::{Error, Result};
 
 static FORWARD: Shader = shader!("add", "forward", Elementwise);
@@ -10,6 +10,13 @@ static FORWARD_VEC4: Shader = shader!("add", "forward_vec4", Elementwise);
 
 /// The family's shaders.
 pub const SHADERS: &[&Shader] = &[&FORWARD, &FORWARD_VEC4];
+
+/// The constants that the family restates, with every value.
+pub(super) const RESTATED: &[Restated] =
+    &[(&FORWARD, super::RELU_OR_NOT), (&FORWARD_VEC4, super::RELU_OR_NOT)];
+
+/// The kernels of the sum, their last binding.
+pub(super) const FORWARDS: [&Shader; 2] = [&FORWARD, &FORWARD_VEC4];
 
 /// `a + b` of equal shapes.
 ///

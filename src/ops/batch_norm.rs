@@ -1,11 +1,12 @@
 //! Batch normalisation over all leading dimensions (Ioffe and Szegedy 2015, arXiv 1502.03167).
 //!
 //! Training: chunks of rows are summed up on their own, then joined in a fixed order; one more pass
-//! normalises. Backward: the same two stages for gamma and beta, then one pass for x.
+//! normalises. Backward: the same two stages for gamma and beta, then one pass for x. The passes do the work of a
+//! ReLU behind them too, where a [plan](crate::autograd::Plan) finds one.
 
 use super::{groups_for, launch_rows};
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Shader, Variant, params, shader};
+use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
 use crate::{Error, Result};
 
 params! {
@@ -48,6 +49,23 @@ pub const SHADERS: &[&Shader] = &[
     &BACKWARD_EVAL,
 ];
 
+/// The constants that the family restates, with every value.
+pub(super) const RESTATED: &[Restated] = &[
+    (&FORWARD, super::RELU_OR_NOT),
+    (&FORWARD_VEC4, super::RELU_OR_NOT),
+    (&BACKWARD_SUMS, super::RELU_OR_NOT),
+    (&BACKWARD_SUMS_VEC4, super::RELU_OR_NOT),
+    (&BACKWARD_INPUT, super::RELU_OR_NOT),
+    (&BACKWARD_INPUT_VEC4, super::RELU_OR_NOT),
+];
+
+/// The kernels that write `y`, their last binding, from `x`, their first.
+pub(super) const FORWARDS: [&Shader; 2] = [&FORWARD, &FORWARD_VEC4];
+
+/// The kernels that read the gradient of `y`, their first binding, and `x`, their second.
+pub(super) const BACKWARDS: [&Shader; 4] =
+    [&BACKWARD_SUMS, &BACKWARD_SUMS_VEC4, &BACKWARD_INPUT, &BACKWARD_INPUT_VEC4];
+
 /// Normalises each channel of `x: [.., C]` by the mean and the biased variance of this batch, taken
 /// over all leading dimensions: `gamma (x - mean) / sqrt(variance + eps) + beta`.
 ///
@@ -80,12 +98,12 @@ pub fn batch_norm(
     let y = layer.forward(tape, x, [gamma, beta, mean, variance])?;
     tape.rule(y, &[x, gamma, beta], move |tape, grad_y, needs| {
         // The gradient to x passes through both statistics, so it needs both sums too.
-        let sums = layer.backward_sums(tape, grad_y, x, mean, variance)?;
+        let sums = layer.backward_sums(tape, grad_y, x, [gamma, beta, mean, variance])?;
         let grad_x = match needs[0] {
-            true => Some(layer.backward_input(tape, grad_y, x, [gamma, mean, variance], sums)?),
+            true => Some(layer.backward_input(tape, grad_y, x, [mean, beta, sums.slopes])?),
             false => None,
         };
-        Ok(vec![grad_x, Some(sums.0), Some(sums.1)])
+        Ok(vec![grad_x, Some(sums.gamma), Some(sums.beta)])
     });
     Ok(y)
 }
@@ -110,8 +128,8 @@ pub fn batch_norm_eval(
     tape.rule(y, &[x, gamma, beta], move |tape, grad_y, needs| {
         let (grad_gamma, grad_beta) = match needs[1] || needs[2] {
             true => {
-                let (g, b) = layer.backward_sums(tape, grad_y, x, mean, variance)?;
-                (Some(g), Some(b))
+                let sums = layer.backward_sums(tape, grad_y, x, [gamma, beta, mean, variance])?;
+                (Some(sums.gamma), Some(sums.beta))
             }
             false => (None, None),
         };
@@ -122,6 +140,13 @@ pub fn batch_norm_eval(
         Ok(vec![grad_x, grad_gamma, grad_beta])
     });
     Ok(y)
+}
+
+/// Gradients of gamma and beta, `[C]`, and what follows from them for that of x, `[3, C]`.
+struct Sums {
+    gamma: Value,
+    beta: Value,
+    slopes: Value,
 }
 
 /// What every launch of one layer shares.
@@ -266,21 +291,21 @@ impl Layer {
         Ok(y)
     }
 
-    /// Gradients of gamma and beta.
+    /// `vectors`: gamma, beta, mean, variance.
     fn backward_sums(
         &self,
         tape: &mut Tape,
         grad_y: Value,
         x: Value,
-        mean: Value,
-        variance: Value,
-    ) -> Result<(Value, Value)> {
+        [gamma, beta, mean, variance]: [Value; 4],
+    ) -> Result<Sums> {
         let p = self.sums();
         let (c, partial) = ([self.channels], [self.channels, p.chunks as usize]);
         let partial_gamma = tape.temporary("batch_norm.partial_gamma", &partial, Element::F32)?;
         let partial_beta = tape.temporary("batch_norm.partial_beta", &partial, Element::F32)?;
         let grad_gamma = tape.temporary("batch_norm.grad_gamma", &c, Element::F32)?;
         let grad_beta = tape.temporary("batch_norm.grad_beta", &c, Element::F32)?;
+        let slopes = tape.temporary("batch_norm.slopes", &[3, self.channels], Element::F32)?;
         let launch = self.launch(&BACKWARD_SUMS, &BACKWARD_SUMS_VEC4, self.width(), &p);
         tape.dispatch(
             launch
@@ -288,6 +313,8 @@ impl Layer {
                 .read(x)
                 .read(mean)
                 .read(variance)
+                .read(gamma)
+                .read(beta)
                 .write(partial_gamma)
                 .write(partial_beta),
         );
@@ -295,25 +322,27 @@ impl Layer {
             self.launch_final(&BACKWARD_FINAL, &p)
                 .read(partial_gamma)
                 .read(partial_beta)
+                .read(gamma)
+                .read(variance)
                 .write(grad_gamma)
-                .write(grad_beta),
+                .write(grad_beta)
+                .write(slopes),
         );
-        Ok((grad_gamma, grad_beta))
+        Ok(Sums { gamma: grad_gamma, beta: grad_beta, slopes })
     }
 
-    /// `vectors`: gamma, mean, variance; `sums`: the gradients of gamma and beta.
+    /// `vectors`: mean, beta, slopes.
     fn backward_input(
         &self,
         tape: &mut Tape,
         grad_y: Value,
         x: Value,
         vectors: [Value; 3],
-        sums: (Value, Value),
     ) -> Result<Value> {
         let grad_x = tape.temporary("batch_norm.grad_x", &self.shape, Element::F32)?;
         let launch = self.launch(&BACKWARD_INPUT, &BACKWARD_INPUT_VEC4, self.width(), &self.map());
         let launch = vectors.into_iter().fold(launch.read(grad_y).read(x), Dispatch::read);
-        tape.dispatch(launch.read(sums.0).read(sums.1).write(grad_x));
+        tape.dispatch(launch.write(grad_x));
         Ok(grad_x)
     }
 
