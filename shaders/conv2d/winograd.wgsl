@@ -1,6 +1,7 @@
-// A 3 x 3 convolution of stride 1 by Winograd's F(2 x 2, 3 x 3) (Lavin and Gray 2016, section 4.1):
-// y = AT [(G w GT) * (BT x B)] A for each tile of 2 x 2 pixels of y, which sees 4 x 4 of x. Of each pair of channels a
-// tile takes 16 multiplications, at 16 points, instead of 36. The sum over channels is one matrix product per point.
+// A 3 x 3 convolution of stride 1 by Winograd's F(2 x 2, 3 x 3) or F(4 x 4, 3 x 3) (Lavin and Gray 2016, section 4):
+// y = AT [(G w GT) * (BT x B)] A for each tile of 2 x 2 pixels of y, which sees 4 x 4 of x, or of 4 x 4, which sees
+// 6 x 6. Of each pair of channels a tile takes 16 multiplications, at 16 points, instead of 36, or 36 instead of 144.
+// The sum over channels is one matrix product per point.
 
 struct Params {
     images: u32,

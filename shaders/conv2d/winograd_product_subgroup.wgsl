@@ -1,4 +1,4 @@
-// out[b] = left[b] right[b], a matrix product for each of the 16 points b, in the registers of subgroups.
+// out[b] = left[b] right[b], a matrix product for each point b, in the registers of subgroups.
 // A workgroup is one subgroup; it computes 8 LANES rows x COLUMNS columns: each lane 8 rows, 4 k at a time.
 // Reference and tests: kernels-tests/conv2d.rs.
 #import grid

@@ -123,6 +123,8 @@ const SHARED: &[(&str, &str)] = shared![
     "conv2d/params",
     "conv2d/weight_gemm",
     "conv2d/winograd",
+    "conv2d/winograd4_load",
+    "conv2d/winograd4_store",
     "conv2d/winograd_load",
     "conv2d/winograd_store",
     "cosine/backward_params",

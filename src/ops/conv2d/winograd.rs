@@ -1,6 +1,6 @@
-//! 3 x 3 convolutions of stride 1 with 16 multiplications instead of 36 (Lavin and Gray 2016, "Fast
-//! Algorithms for Convolutional Neural Networks", F(2 x 2, 3 x 3)): what is multiplied is
-//! transformed to 16 points, each point takes one matrix product, and the result is transformed back.
+//! 3 x 3 convolutions of stride 1 with 36 multiplications instead of 144, or 16 instead of 36 (Lavin and Gray 2016,
+//! "Fast Algorithms for Convolutional Neural Networks", F(4 x 4, 3 x 3) and F(2 x 2, 3 x 3)): what is multiplied is
+//! transformed to as many points, each point takes one matrix product, and the result is transformed back.
 
 use super::gemm::subgroup_quads;
 use super::{Sizes, groups_for};
@@ -9,7 +9,7 @@ use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
 
 params! {
-    /// A tensor and the tiles of 2 x 2 pixels of one dispatch.
+    /// A tensor and the tiles of one dispatch.
     pub struct Tiles {
         images: u32, height: u32, width: u32, quads: u32, padding: u32,
         tile_rows: u32, tile_columns: u32, first: u32, tiles: u32,
@@ -28,23 +28,56 @@ params! {
     pub struct Product { rows: u32, k_quads: u32, n_quads: u32, add: u32 }
 }
 
-static SOURCE: Shader = shader!("conv2d", "winograd_source", Tiles);
-static OUTPUT: Shader = shader!("conv2d", "winograd_output", Tiles);
-static GRAD: Shader = shader!("conv2d", "winograd_grad", Tiles);
-static WEIGHT: Shader = shader!("conv2d", "winograd_weight", Weight);
-static WEIGHT_GRAD: Shader = shader!("conv2d", "winograd_weight_grad", WeightGrad);
 static PRODUCT: Shader = shader!("conv2d", "winograd_product_subgroup", Product);
 
-pub(super) const SHADERS: &[&Shader] = &[&SOURCE, &OUTPUT, &GRAD, &WEIGHT, &WEIGHT_GRAD, &PRODUCT];
+/// The transforms for tiles of one size.
+struct Form {
+    /// Pixels along a side of a tile.
+    side: u32,
+    source: Shader,
+    output: Shader,
+    grad: Shader,
+    weight: Shader,
+    weight_grad: Shader,
+}
+
+static TWO: Form = Form {
+    side: 2,
+    source: shader!("conv2d", "winograd_source", Tiles),
+    output: shader!("conv2d", "winograd_output", Tiles),
+    grad: shader!("conv2d", "winograd_grad", Tiles),
+    weight: shader!("conv2d", "winograd_weight", Weight),
+    weight_grad: shader!("conv2d", "winograd_weight_grad", WeightGrad),
+};
+
+static FOUR: Form = Form {
+    side: 4,
+    source: shader!("conv2d", "winograd4_source", Tiles),
+    output: shader!("conv2d", "winograd4_output", Tiles),
+    grad: shader!("conv2d", "winograd4_grad", Tiles),
+    weight: shader!("conv2d", "winograd4_weight", Weight),
+    weight_grad: shader!("conv2d", "winograd4_weight_grad", WeightGrad),
+};
+
+pub(super) const SHADERS: &[&Shader] = &[
+    &TWO.source,
+    &TWO.output,
+    &TWO.grad,
+    &TWO.weight,
+    &TWO.weight_grad,
+    &FOUR.source,
+    &FOUR.output,
+    &FOUR.grad,
+    &FOUR.weight,
+    &FOUR.weight_grad,
+    &PRODUCT,
+];
 
 /// The constants that are restated, with every value.
 pub(super) const RESTATED: &[Restated] = &[(
     &PRODUCT,
     &[("LANES", &[4, 8]), ("QUADS", &[4, 8]), ("TRANSPOSED", &[0, 1]), ("BY_COLUMN", &[0, 1])],
 )];
-
-/// Points of a tile.
-const POINTS: u32 = 16;
 
 /// Fewest channels on either side with which the saved multiplications outweigh the transforms: at 32
 /// the direct product is a tenth faster, at 64 it is a tenth slower or more, at 128 by half.
@@ -53,6 +86,9 @@ const LEAST_CHANNELS: u32 = 64;
 /// Most channels: beyond, the points of the weights alone would near the binding limit of small adapters,
 /// 128 MiB.
 const MOST_CHANNELS: u32 = 1024;
+
+/// Bytes that the 36 points of the weights may take, for the same reason.
+const MOST_WEIGHTS: u64 = 64 << 20;
 
 /// Bytes that the points of one chunk of tiles may take, on both sides of the product: more falls out
 /// of the processor's caches, less makes the dispatches small.
@@ -74,9 +110,23 @@ enum Order {
 pub(super) struct Winograd<'a> {
     s: &'a Sizes,
     lanes: u32,
+    form: &'static Form,
 }
 
-/// The tensor of the convolution's two that a pass runs over: its pixels go in twos.
+impl Form {
+    /// Points of a tile.
+    fn points(&self) -> u32 {
+        (self.side + 2).pow(2)
+    }
+
+    /// Multiplications of each pair of channels, with those of the surplus rows of the last tile of a product.
+    fn multiplications(&self, s: &Sizes, lanes: u32) -> u32 {
+        let tiles = s.images * s.out_height.div_ceil(self.side) * s.out_width.div_ceil(self.side);
+        tiles.next_multiple_of(8 * lanes) * self.points()
+    }
+}
+
+/// The tensor of the convolution's two that a pass runs over, in tiles.
 struct Grid {
     rows: u32,
     columns: u32,
@@ -93,13 +143,21 @@ impl<'a> Winograd<'a> {
         let suits = |channels: u32| {
             (LEAST_CHANNELS..=MOST_CHANNELS).contains(&channels) && channels.is_multiple_of(4)
         };
-        (square && suits(s.channels) && suits(s.out_channels)).then_some(Self { s, lanes })
+        if !(square && suits(s.channels) && suits(s.out_channels)) {
+            return None;
+        }
+        let larger = u64::from(4 * FOUR.points()) * u64::from(s.channels * s.out_channels);
+        let four = larger <= MOST_WEIGHTS
+            && FOUR.multiplications(s, lanes) < TWO.multiplications(s, lanes);
+        Some(Self { s, lanes, form: if four { &FOUR } else { &TWO } })
     }
 
     fn grid(&self, height: u32, width: u32) -> Grid {
-        let (rows, columns) = (height.div_ceil(2), width.div_ceil(2));
+        let side = self.form.side;
+        let (rows, columns) = (height.div_ceil(side), width.div_ceil(side));
         let total = self.s.images * rows * columns;
-        let each = u64::from(4 * POINTS * (self.s.channels + self.s.out_channels));
+        let points = self.form.points();
+        let each = u64::from(4 * points * (self.s.channels + self.s.out_channels));
         // Whole product tiles, evenly shared.
         let most = (CHUNK / each).max(64);
         let chunks = u64::from(total).div_ceil(most);
@@ -130,17 +188,42 @@ impl<'a> Winograd<'a> {
             ("TRANSPOSED", u32::from(matches!(order, Order::Transposed))),
             ("BY_COLUMN", u32::from(matches!(order, Order::ByColumn))),
         ];
-        let groups = POINTS * p.rows.div_ceil(8 * self.lanes) * p.n_quads.div_ceil(quads);
+        let groups =
+            self.form.points() * p.rows.div_ceil(8 * self.lanes) * p.n_quads.div_ceil(quads);
         Dispatch::new(Kernel::with(&PRODUCT, &consts), p, u64::from(groups))
     }
 
     fn points_of_weight(&self, tape: &mut Tape, weight: Value, turned: bool) -> Result<Value> {
         let p = Weight { pairs: self.pairs(), turned: u32::from(turned) };
-        let shape = [POINTS, self.s.channels, self.s.out_channels].map(|v| v as usize);
-        let points = tape.temporary("conv2d.weight_points", &shape, Element::F32)?;
+        let points = tape.temporary("conv2d.weight_points", &self.weight_shape(), Element::F32)?;
         let groups = groups_for(p.pairs as usize);
-        tape.dispatch(Dispatch::new(Kernel::new(&WEIGHT), &p, groups).read(weight).write(points));
+        let launch = Dispatch::new(Kernel::new(&self.form.weight), &p, groups);
+        tape.dispatch(launch.read(weight).write(points));
         Ok(points)
+    }
+
+    /// Of the weights' points.
+    fn weight_shape(&self) -> [usize; 3] {
+        [self.form.points(), self.s.channels, self.s.out_channels].map(|v| v as usize)
+    }
+
+    fn points(&self, tape: &mut Tape, p: &Tiles) -> Result<Value> {
+        let shape = [self.form.points(), p.tiles, 4 * p.quads].map(|v| v as usize);
+        tape.temporary("conv2d.points", &shape, Element::F32)
+    }
+
+    /// The points of a chunk's tiles of `v`.
+    fn transform(
+        &self,
+        tape: &mut Tape,
+        shader: &'static Shader,
+        p: &Tiles,
+        v: Value,
+    ) -> Result<Value> {
+        let out = self.points(tape, p)?;
+        let groups = groups_for((p.tiles * p.quads) as usize);
+        tape.dispatch(Dispatch::new(Kernel::new(shader), p, groups).read(v).write(out));
+        Ok(out)
     }
 
     /// out from source by way of the weight's points, chunk by chunk of out's tiles.
@@ -153,14 +236,15 @@ impl<'a> Winograd<'a> {
     ) -> Result<()> {
         let grid = self.grid(of_out.height, of_out.width);
         for first in (0..grid.total).step_by(grid.chunk as usize) {
-            let from = transform(tape, &SOURCE, &grid, first, &of_source, source)?;
+            let seen = grid.tiles(first, &of_source);
+            let from = self.transform(tape, &self.form.source, &seen, source)?;
             let tiles = grid.tiles(first, &of_out);
-            let to = points(tape, &tiles)?;
+            let to = self.points(tape, &tiles)?;
             let (rows, k_quads, n_quads) = (tiles.tiles, of_source.quads, of_out.quads);
             let p = Product { rows, k_quads, n_quads, add: 0 };
             tape.dispatch(self.product(order, &p).read(from).read(weight).write(to));
             let groups = groups_for((tiles.tiles * tiles.quads) as usize);
-            let back = Dispatch::new(Kernel::new(&OUTPUT), &tiles, groups);
+            let back = Dispatch::new(Kernel::new(&self.form.output), &tiles, groups);
             tape.dispatch(back.read(to).write(out));
         }
         Ok(())
@@ -193,19 +277,20 @@ impl<'a> Winograd<'a> {
     ) -> Result<()> {
         let (of_x, of_y) = (self.x(self.s.padding), self.y(0));
         let grid = self.grid(of_y.height, of_y.width);
-        let shape = [POINTS, self.s.channels, self.s.out_channels].map(|v| v as usize);
-        let sum = tape.temporary("conv2d.grad_points", &shape, Element::F32)?;
+        let sum = tape.temporary("conv2d.grad_points", &self.weight_shape(), Element::F32)?;
         for first in (0..grid.total).step_by(grid.chunk as usize) {
-            let left = transform(tape, &SOURCE, &grid, first, &of_x, x)?;
-            let right = transform(tape, &GRAD, &grid, first, &of_y, grad_y)?;
-            let k_quads = grid.tiles(first, &of_y).tiles / 4;
+            let (seen, tiles) = (grid.tiles(first, &of_x), grid.tiles(first, &of_y));
+            let left = self.transform(tape, &self.form.source, &seen, x)?;
+            let right = self.transform(tape, &self.form.grad, &tiles, grad_y)?;
+            let k_quads = tiles.tiles / 4;
             let (rows, n_quads, add) = (self.s.channels, of_y.quads, u32::from(first > 0));
             let p = Product { rows, k_quads, n_quads, add };
             let launch = self.product(Order::Transposed, &p);
             tape.dispatch(launch.read(left).read(right).write(sum));
         }
         let p = WeightGrad { pairs: self.pairs() };
-        let back = Dispatch::new(Kernel::new(&WEIGHT_GRAD), &p, groups_for(p.pairs as usize));
+        let kernel = Kernel::new(&self.form.weight_grad);
+        let back = Dispatch::new(kernel, &p, groups_for(p.pairs as usize));
         tape.dispatch(back.read(sum).write(grad_weight));
         Ok(())
     }
@@ -228,25 +313,4 @@ fn tensor([images, height, width, channels]: [u32; 4], padding: u32) -> Tiles {
     let (tile_rows, tile_columns, first, tiles) = (0, 0, 0, 0);
     let quads = channels / 4;
     Tiles { images, height, width, quads, padding, tile_rows, tile_columns, first, tiles }
-}
-
-fn points(tape: &mut Tape, p: &Tiles) -> Result<Value> {
-    let shape = [POINTS, p.tiles, 4 * p.quads].map(|v| v as usize);
-    tape.temporary("conv2d.points", &shape, Element::F32)
-}
-
-/// The points of a chunk's tiles of `v`.
-fn transform(
-    tape: &mut Tape,
-    shader: &'static Shader,
-    grid: &Grid,
-    first: u32,
-    tensor: &Tiles,
-    v: Value,
-) -> Result<Value> {
-    let p = grid.tiles(first, tensor);
-    let out = points(tape, &p)?;
-    let groups = groups_for((p.tiles * p.quads) as usize);
-    tape.dispatch(Dispatch::new(Kernel::new(shader), &p, groups).read(v).write(out));
-    Ok(out)
 }
