@@ -46,6 +46,7 @@ const CASES: &[Sizes] = &[
     sizes([3, 15, 17, 68, 76, 3, 3, 1, 0]),
     sizes([2, 14, 15, 64, 68, 3, 3, 1, 2]),
     sizes([1, 1, 720, 64, 64, 3, 3, 1, 1]),
+    sizes([2, 17, 18, 32, 36, 3, 3, 1, 1]),
     // More shares of the pixels than weights to sum them into.
     sizes([2, 40, 40, 1, 1, 1, 1, 1, 0]),
 ];
@@ -89,7 +90,8 @@ fn check(gpu: &Gpu, variant: Variant, s: &Sizes) -> Result<[f64; 3], String> {
 /// Whether a convolution goes by Winograd's points.
 fn by_points(variant: Variant, s: &Sizes) -> bool {
     let square = s.kh == 3 && s.kw == 3 && s.stride == 1;
-    matches!(variant, Variant::Subgroup { .. }) && square && s.c >= 64 && s.o >= 64
+    let least = if s.n * s.ho() * s.wo() > 512 { 32 } else { 64 };
+    matches!(variant, Variant::Subgroup { .. }) && square && s.c.min(s.o) >= least
 }
 
 /// Winograd's points mix the pixels of a tile and the taps of a kernel, so that a small result carries the rounding of

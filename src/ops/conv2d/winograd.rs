@@ -34,6 +34,8 @@ static PRODUCT: Shader = shader!("conv2d", "winograd_product_subgroup", Product)
 struct Form {
     /// Pixels along a side of a tile.
     side: u32,
+    /// Fewest channels on either side with which the saved multiplications outweigh the transforms.
+    least_channels: u32,
     source: Shader,
     output: Shader,
     grad: Shader,
@@ -43,6 +45,8 @@ struct Form {
 
 static TWO: Form = Form {
     side: 2,
+    // With 32 the direct product is a tenth faster, with 64 a tenth slower or more, with 128 by half.
+    least_channels: 64,
     source: shader!("conv2d", "winograd_source", Tiles),
     output: shader!("conv2d", "winograd_output", Tiles),
     grad: shader!("conv2d", "winograd_grad", Tiles),
@@ -52,6 +56,8 @@ static TWO: Form = Form {
 
 static FOUR: Form = Form {
     side: 4,
+    // With 16 the direct product is a tenth faster, with 32 a third slower.
+    least_channels: 32,
     source: shader!("conv2d", "winograd4_source", Tiles),
     output: shader!("conv2d", "winograd4_output", Tiles),
     grad: shader!("conv2d", "winograd4_grad", Tiles),
@@ -78,10 +84,6 @@ pub(super) const RESTATED: &[Restated] = &[(
     &PRODUCT,
     &[("LANES", &[4, 8]), ("QUADS", &[4, 8]), ("TRANSPOSED", &[0, 1]), ("BY_COLUMN", &[0, 1])],
 )];
-
-/// Fewest channels on either side with which the saved multiplications outweigh the transforms: at 32
-/// the direct product is a tenth faster, at 64 it is a tenth slower or more, at 128 by half.
-const LEAST_CHANNELS: u32 = 64;
 
 /// Most channels: beyond, the points of the weights alone would near the binding limit of small adapters,
 /// 128 MiB.
@@ -140,16 +142,16 @@ impl<'a> Winograd<'a> {
     pub(super) fn new(variant: Variant, s: &'a Sizes) -> Option<Self> {
         let Variant::Subgroup { lanes } = variant else { return None };
         let square = s.kernel_height == 3 && s.kernel_width == 3 && s.stride == 1 && s.padding <= 2;
-        let suits = |channels: u32| {
-            (LEAST_CHANNELS..=MOST_CHANNELS).contains(&channels) && channels.is_multiple_of(4)
-        };
-        if !(square && suits(s.channels) && suits(s.out_channels)) {
+        let fits = |channels: u32| channels <= MOST_CHANNELS && channels.is_multiple_of(4);
+        if !(square && fits(s.channels) && fits(s.out_channels)) {
             return None;
         }
         let larger = u64::from(4 * FOUR.points()) * u64::from(s.channels * s.out_channels);
         let four = larger <= MOST_WEIGHTS
             && FOUR.multiplications(s, lanes) < TWO.multiplications(s, lanes);
-        Some(Self { s, lanes, form: if four { &FOUR } else { &TWO } })
+        let form = if four { &FOUR } else { &TWO };
+        let suits = s.channels.min(s.out_channels) >= form.least_channels;
+        suits.then_some(Self { s, lanes, form })
     }
 
     fn grid(&self, height: u32, width: u32) -> Grid {
