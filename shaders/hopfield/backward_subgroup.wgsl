@@ -25,22 +25,27 @@
 @group(0) @binding(7) var<storage, read_write> grad_query: array<f32>; // [R, D]
 @group(0) @binding(8) var<uniform> p: Params;
 
-// Rows row .. row+4 of column d of the input of step t, which is the output of step t - 1; 0 where not taken.
-fn iterate(row: u32, t: u32, d: u32, taken: vec4<bool>) -> vec4<f32> {
-    var column = vec4<f32>(0.0);
-    for (var i = 0u; i < 4u; i++) {
-        if (taken[i] && d < p.features) {
-            let at = (row + i) * p.features + d;
-            if (p.implicit != 0u) {
-                column[i] = iterates[at];
-            } else if (t == 0u) {
-                column[i] = query[at];
-            } else {
-                column[i] = iterates[(t - 1u) * p.rows * p.features + at];
-            }
-        }
+// Element d of row `row` of the input of step t, which is the output of step t - 1; 0 where not taken.
+fn iterate_of(row: u32, t: u32, d: u32, taken: bool) -> f32 {
+    if (!taken || d >= p.features) {
+        return 0.0;
     }
-    return column;
+    let at = row * p.features + d;
+    if (p.implicit != 0u) {
+        return iterates[at];
+    }
+    if (t == 0u) {
+        return query[at];
+    }
+    return iterates[(t - 1u) * p.rows * p.features + at];
+}
+
+// Of rows row .. row+4.
+fn iterate(row: u32, t: u32, d: u32, taken: vec4<bool>) -> vec4<f32> {
+    return vec4<f32>(
+        iterate_of(row, t, d, taken.x), iterate_of(row + 1u, t, d, taken.y),
+        iterate_of(row + 2u, t, d, taken.z), iterate_of(row + 3u, t, d, taken.w),
+    );
 }
 
 // Loads the step's input of 4 queries to x, and takes g through the renormalisation.
@@ -99,18 +104,32 @@ fn weigh(w: u32, h: u32, scale: f32, taken: vec4<bool>, lane: u32) {
     }
 }
 
+fn store_grad(row: u32, d: u32, v: f32) {
+    if (row < p.rows && d < p.features) {
+        grad_query[row * p.features + d] = v;
+    }
+}
+
 // dL/dx of 4 queries, at `to` where taken, else g: stays there, or goes out after step 0.
 fn leave(g: u32, row: u32, t: u32, to: u32, taken: vec4<bool>, lane: u32) {
     for (var n = 0u; n < p.features_padded / LANES; n++) {
         let d = owned(n, lane);
         let grad = select(scratch[g + d * QUADS], scratch[to + d * QUADS], taken);
         scratch[to + d * QUADS] = grad;
-        for (var i = 0u; i < 4u && t == 0u && p.implicit == 0u; i++) {
-            if (row + i < p.rows && d < p.features) {
-                grad_query[(row + i) * p.features + d] = grad[i];
-            }
+        if (t == 0u && p.implicit == 0u) {
+            store_grad(row, d, grad.x);
+            store_grad(row + 1u, d, grad.y);
+            store_grad(row + 2u, d, grad.z);
+            store_grad(row + 3u, d, grad.w);
         }
     }
+}
+
+fn grad_at(row: u32, d: u32) -> f32 {
+    if (row < p.rows && d < p.features) {
+        return grad_retrieved[row * p.features + d];
+    }
+    return 0.0;
 }
 
 // Steps that 4 queries walk back, 0 beyond R; loads their dL/d(retrieved) to g.
@@ -123,13 +142,8 @@ fn start(g: u32, row: u32, lane: u32) -> vec4<u32> {
     }
     for (var n = 0u; n < p.features_padded / LANES && p.end == p.steps; n++) {
         let d = owned(n, lane);
-        var column = vec4<f32>(0.0);
-        for (var i = 0u; i < 4u; i++) {
-            if (row + i < p.rows && d < p.features) {
-                column[i] = grad_retrieved[(row + i) * p.features + d];
-            }
-        }
-        scratch[g + d * QUADS] = column;
+        scratch[g + d * QUADS] =
+            vec4<f32>(grad_at(row, d), grad_at(row + 1u, d), grad_at(row + 2u, d), grad_at(row + 3u, d));
     }
     return steps;
 }

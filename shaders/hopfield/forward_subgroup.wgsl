@@ -60,12 +60,9 @@ fn weigh(s: u32, lane: u32) -> Weighed {
     return Weighed(total, subgroupMin(select(vec4<u32>(p.slots), slot, top == highest)), entropy);
 }
 
-// Writes element d of 4 rows of a [R, D] tensor's part at `first`.
-fn save_column(first: u32, row: u32, d: u32, column: vec4<f32>) {
-    for (var i = 0u; i < 4u; i++) {
-        if (row + i < p.rows && d < p.features) {
-            iterates[(first + row + i) * p.features + d] = column[i];
-        }
+fn save(t: u32, row: u32, d: u32, v: f32) {
+    if (row < p.rows && d < p.features) {
+        iterates[(t * p.rows + row) * p.features + d] = v;
     }
 }
 
@@ -89,7 +86,10 @@ fn advance(q: u32, u: u32, x: u32, row: u32, t: u32, lane: u32) {
         change = max(change, abs(next - old));
         scratch[x + d * QUADS] = next;
         if (p.save != 0u) {
-            save_column(t * p.rows, row, d, next);
+            save(t, row, d, next.x);
+            save(t, row + 1u, d, next.y);
+            save(t, row + 2u, d, next.z);
+            save(t, row + 3u, d, next.w);
         }
     }
     let small = subgroupMax(change) <= vec4<f32>(p.tolerance);
@@ -109,6 +109,13 @@ fn advance(q: u32, u: u32, x: u32, row: u32, t: u32, lane: u32) {
     stopped[q] = stands | stops;
 }
 
+fn query_at(row: u32, d: u32) -> f32 {
+    if (row < p.rows && d < p.features) {
+        return query[row * p.features + d];
+    }
+    return 0.0;
+}
+
 // Loads 4 queries, or finds which of them have stopped in an earlier dispatch.
 fn enter(x: u32, row: u32, lane: u32) -> vec4<bool> {
     var stands = vec4<bool>(true);
@@ -119,15 +126,16 @@ fn enter(x: u32, row: u32, lane: u32) -> vec4<bool> {
     }
     for (var n = 0u; n < p.features_padded / LANES && p.begin == 0u; n++) {
         let d = owned(n, lane);
-        var column = vec4<f32>(0.0);
-        for (var i = 0u; i < 4u; i++) {
-            if (row + i < p.rows && d < p.features) {
-                column[i] = query[(row + i) * p.features + d];
-            }
-        }
-        scratch[x + d * QUADS] = column;
+        scratch[x + d * QUADS] =
+            vec4<f32>(query_at(row, d), query_at(row + 1u, d), query_at(row + 2u, d), query_at(row + 3u, d));
     }
     return stands;
+}
+
+fn retrieve(row: u32, d: u32, v: f32) {
+    if (row < p.rows && d < p.features) {
+        retrieved[row * p.features + d] = v;
+    }
 }
 
 // Writes 4 queries' last iterate.
@@ -135,11 +143,10 @@ fn leave(x: u32, row: u32, lane: u32) {
     for (var n = 0u; n < p.features_padded / LANES; n++) {
         let d = owned(n, lane);
         let column = scratch[x + d * QUADS];
-        for (var i = 0u; i < 4u; i++) {
-            if (row + i < p.rows && d < p.features) {
-                retrieved[(row + i) * p.features + d] = column[i];
-            }
-        }
+        retrieve(row, d, column.x);
+        retrieve(row + 1u, d, column.y);
+        retrieve(row + 2u, d, column.z);
+        retrieve(row + 3u, d, column.w);
     }
 }
 

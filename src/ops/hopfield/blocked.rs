@@ -105,7 +105,7 @@ fn subgroup(lanes: usize, s: &Sizes) -> Option<Kernels> {
     let (m, d) = (s.slots.div_ceil(tile), s.features.div_ceil(tile));
     let tiles = m * 2 * d;
     // An upper bound of the backward kernel's loops per step, every loop of the source counted.
-    let per_step = 30 * m * d + 200 * m + 2000 * d + 128;
+    let per_step = 30 * m * d + 25 * lanes * m + 50 * lanes * d + 128;
     let steps = ITERATIONS / per_step;
     (steps > 0).then_some(Kernels {
         forward: &FORWARD_SUBGROUP,
@@ -308,4 +308,22 @@ fn backward(
     let launch = Dispatch::new(Kernel::new(&SUM_SPLITS), &params, groups_for(length));
     tape.dispatch(launch.read(partials).write(grad_patterns));
     Ok(vec![Some(grad_query), Some(grad_patterns)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Gradient, HopfieldOptions};
+    use super::*;
+
+    #[test]
+    fn subgroups_take_the_widest_memory_of_the_presets() {
+        let gradient = Gradient::Unrolled;
+        let options = HopfieldOptions { steps: 16, tolerance: 0.0, renormalise: false, gradient };
+        // ResNet-50's last map.
+        let s = Sizes { rows: 64, slots: 256, features: 2048, options };
+        for lanes in [4, 8] {
+            let kernels = choose(Variant::Subgroup { lanes }, &s);
+            assert!(kernels.is_some_and(|k| k.steps >= 1), "{lanes} lanes");
+        }
+    }
 }
