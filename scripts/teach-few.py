@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Teaches a trained model a few labelled defects and measures it before and after.
 
-    teach-few.py ANOMEM MODEL DATA OUT --kinds blowhole,break,fray [--counts 5,20] [--seeds 3]
+    teach-few.py ANOMEM MODEL DATA OUT --kinds blowhole,break,fray [--counts 5,20] [--seeds 3] [--masks]
 
 DATA is a folder in MVTec AD's layout. Per seed as many defects as the largest count are drawn from the kinds
-and left out of the test; each count teaches the first of them. Prints means and deviations over the seeds of the
+and left out of the test; each count teaches the first of them, with --masks also together with their masks. Prints means and deviations over the seeds of the
 image AUROC on the kinds taught and on the others (each the mean over its kinds), and of pixel AUROC and AUPRO over all.
 """
 import argparse, json, os, random, shutil, statistics, subprocess
@@ -33,6 +33,7 @@ def main():
     parse.add_argument("--kinds", required=True, type=lambda text: text.split(","))
     parse.add_argument("--counts", default=[5, 20], type=lambda text: [int(n) for n in text.split(",")])
     parse.add_argument("--seeds", default=3, type=int)
+    parse.add_argument("--masks", action="store_true")
     o = parse.parse_args()
     counts, figures = sorted(o.counts), {}
 
@@ -58,12 +59,17 @@ def main():
         without(o.data, set(drawn), rest)
         measure("before", o.model, rest, f"before-{seed}")
         for count in counts:
-            defects = folder / f"defects-{count}"
+            defects, masks = folder / f"defects-{count}", folder / f"masks-{count}"
             for file in drawn[:count]:
-                link(file, defects / f"{file.parent.name}-{file.name}")
-            taught = folder / f"taught-{count}"
-            anomem("teach", "--model", o.model, "--anomalies", defects, "--normals", rest, "--out", taught)
-            measure(f"{count} taught", taught, rest, f"taught-{count}-{seed}")
+                kind = file.parent.name
+                link(file, defects / f"{kind}-{file.name}")
+                for mask in (o.data / "ground_truth" / kind).glob(f"{file.stem}_mask.*"):
+                    link(mask, masks / f"{kind}-{mask.name}")
+            for how, more in [("", []), (", with masks", ["--masks", masks])][: 1 + o.masks]:
+                name = f"taught-{count}{'-masks' if how else ''}"
+                words = ["--anomalies", defects, *more, "--normals", rest, "--out", folder / name]
+                anomem("teach", "--model", o.model, *words)
+                measure(f"{count} taught{how}", folder / name, rest, f"{name}-{seed}")
 
     print(f"| {o.seeds} draws | image, kinds taught | image, other kinds | pixel AUROC | AUPRO@30% |\n|---|---|---|---|---|")
     for key, rows in figures.items():

@@ -237,7 +237,10 @@ fn a_model_is_tested_asked_and_told_about() {
     assert!(told.contains("false-alarm rate 0.01, 6 held-out images"), "{told}");
 
     let told = text(&run(&dir, "info run --tensors").stdout);
-    assert!(told.contains("layer4.1.bn2.running_var") && told.contains("epoch 0 of 0"), "{told}");
+    assert!(
+        told.contains("layer4.1.bn2.running_var") && told.contains("0 epochs, 0 steps"),
+        "{told}"
+    );
     assert!(refused(&dir, "info m.json").contains("m.json: not a safetensors file"));
     assert!(refused(&dir, "predict --model run nowhere.png --out x").contains("nowhere.png"));
 }

@@ -63,13 +63,8 @@ impl Info {
             "memory",
             format!("stages {:?}, {:?} prototypes", config.memory.scales, config.memory.slots),
         );
-        line(
-            "training",
-            format!(
-                "epoch {} of {}, step {}, seed {}",
-                p.epoch, config.train.epochs, p.step, config.seed
-            ),
-        );
+        let (epochs, steps, seed) = (p.epoch, p.step, config.seed);
+        line("training", format!("{epochs} epochs, {steps} steps, seed {seed}"));
         if let Some(origin) = &p.origin {
             line("init", format!("{origin} (BLAKE3 {:.12})", origin.blake3));
         }
