@@ -250,8 +250,7 @@ fn summary(
     let last = log.iter().rfind(|record| record.phase != Phase::Stage2);
     let (done, steps) = last.map_or((0, 0), |record| (record.epoch, record.step));
     let seconds: f64 = log.iter().map(|record| record.seconds).sum();
-    let epochs = config.train.epochs;
-    fact("Training", format!("epoch {done} of {epochs}, {steps} steps, {}", duration(seconds)));
+    fact("Training", format!("{done} epochs, {steps} steps, {}", duration(seconds)));
     fact("Seed", config.seed.to_string());
     if let Some(facts) = facts {
         if let Some(origin) = &facts.progress.origin {
