@@ -2,19 +2,14 @@
 // and four channels. Reference and tests: kernels-tests/conv2d.rs.
 #import grid
 #import conv2d/winograd
+#import conv2d/winograd_pixel
 #import conv2d/winograd4_store
 
 const WG: u32 = 64u;
 
-@group(0) @binding(0) var<storage, read> grad: array<vec4<f32>>; // [images, height, width, quads]
+@group(0) @binding(0) var<storage, read> tensor: array<vec4<f32>>; // [images, height, width, quads]
 @group(0) @binding(1) var<storage, read_write> points: array<vec4<f32>>; // [6, 6, tiles, quads]
 @group(0) @binding(2) var<uniform> p: Params;
-
-fn pixel(image: u32, row: u32, column: u32, quad: u32) -> vec4<f32> {
-    let inside = image < p.images && row < p.height && column < p.width;
-    let at = select(0u, ((image * p.height + row) * p.width + column) * p.quads + quad, inside);
-    return select(vec4<f32>(0.0), grad[at], inside);
-}
 
 // A v.
 fn points_of(v: Four) -> array<vec4<f32>, 6> {

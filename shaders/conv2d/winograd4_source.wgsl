@@ -2,20 +2,14 @@
 // 4.3). One invocation per tile and four channels. Reference and tests: kernels-tests/conv2d.rs.
 #import grid
 #import conv2d/winograd
+#import conv2d/winograd_pixel
 #import conv2d/winograd4_store
 
 const WG: u32 = 64u;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>; // [images, height, width, quads]
+@group(0) @binding(0) var<storage, read> tensor: array<vec4<f32>>; // [images, height, width, quads]
 @group(0) @binding(1) var<storage, read_write> points: array<vec4<f32>>; // [6, 6, tiles, quads]
 @group(0) @binding(2) var<uniform> p: Params;
-
-fn pixel(line: u32, inside: bool, column: u32, quad: u32) -> vec4<f32> {
-    // Unsigned: left of the image wraps to a huge number.
-    let here = inside && column < p.width;
-    let at = select(0u, (line * p.width + column) * p.quads + quad, here);
-    return select(vec4<f32>(0.0), x[at], here);
-}
 
 // BT v.
 fn points_of(v: array<vec4<f32>, 6>) -> array<vec4<f32>, 6> {
@@ -31,12 +25,10 @@ fn points_of(v: array<vec4<f32>, 6>) -> array<vec4<f32>, 6> {
 
 // One row of the tile, times B.
 fn row(image: u32, y: u32, column: u32, quad: u32) -> array<vec4<f32>, 6> {
-    let inside = image < p.images && y < p.height;
-    let line = image * p.height + y;
     return points_of(array(
-        pixel(line, inside, column, quad), pixel(line, inside, column + 1u, quad),
-        pixel(line, inside, column + 2u, quad), pixel(line, inside, column + 3u, quad),
-        pixel(line, inside, column + 4u, quad), pixel(line, inside, column + 5u, quad),
+        pixel(image, y, column, quad), pixel(image, y, column + 1u, quad),
+        pixel(image, y, column + 2u, quad), pixel(image, y, column + 3u, quad),
+        pixel(image, y, column + 4u, quad), pixel(image, y, column + 5u, quad),
     ));
 }
 

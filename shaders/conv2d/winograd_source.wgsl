@@ -2,29 +2,21 @@
 // Reference and tests: kernels-tests/conv2d.rs.
 #import grid
 #import conv2d/winograd
+#import conv2d/winograd_pixel
 #import conv2d/winograd_store
 
 const WG: u32 = 64u;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>; // [images, height, width, quads]
+@group(0) @binding(0) var<storage, read> tensor: array<vec4<f32>>; // [images, height, width, quads]
 @group(0) @binding(1) var<storage, read_write> points: array<vec4<f32>>; // [4, 4, tiles, quads]
 @group(0) @binding(2) var<uniform> p: Params;
 
-fn pixel(line: u32, inside: bool, column: u32, quad: u32) -> vec4<f32> {
-    // Unsigned: left of the image wraps to a huge number.
-    let here = inside && column < p.width;
-    let at = select(0u, (line * p.width + column) * p.quads + quad, here);
-    return select(vec4<f32>(0.0), x[at], here);
-}
-
 // One row of the tile, times B.
 fn row(image: u32, y: u32, column: u32, quad: u32) -> Four {
-    let inside = image < p.images && y < p.height;
-    let line = image * p.height + y;
-    let a = pixel(line, inside, column, quad);
-    let b = pixel(line, inside, column + 1u, quad);
-    let c = pixel(line, inside, column + 2u, quad);
-    let d = pixel(line, inside, column + 3u, quad);
+    let a = pixel(image, y, column, quad);
+    let b = pixel(image, y, column + 1u, quad);
+    let c = pixel(image, y, column + 2u, quad);
+    let d = pixel(image, y, column + 3u, quad);
     return Four(a - c, b + c, c - b, b - d);
 }
 

@@ -126,6 +126,7 @@ const SHARED: &[(&str, &str)] = shared![
     "conv2d/winograd4_load",
     "conv2d/winograd4_store",
     "conv2d/winograd_load",
+    "conv2d/winograd_pixel",
     "conv2d/winograd_store",
     "cosine/backward_params",
     "cosine/tile",
