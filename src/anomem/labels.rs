@@ -172,19 +172,15 @@ impl Labels {
             .iter()
             .map(|index| self.marks.as_ref().and_then(|marks| marks.slot(*index)))
             .collect();
-        // Nowhere are positions of a turned image told to be anomalous, nor where the defects of a labelled one
-        // without a mask are.
-        let damaged = |made: bool| made && self.pseudo == Pseudo::Damage;
-        let images = stays.iter().zip(&batch.made).zip(&slots);
-        let known: Vec<bool> = images
-            .map(|((stays, made), slot)| *stays || damaged(*made) || slot.is_some())
-            .collect();
+        // Turned images are anomalous as a whole, labelled ones without a mask nobody knows where.
+        let makes_damage = self.pseudo == Pseudo::Damage;
         let located: Vec<bool> = batch
             .made
             .iter()
             .zip(&slots)
-            .map(|(made, slot)| damaged(*made) || slot.is_some())
+            .map(|(made, slot)| (*made && makes_damage) || slot.is_some())
             .collect();
+        let known: Vec<bool> = stays.iter().zip(&located).map(|(s, l)| *s || *l).collect();
         let (known, located) = (flags(&known), flags(&located));
         let (normal, made) = (flags(&stays), flags(&batch.made));
         let store = &model.store;
