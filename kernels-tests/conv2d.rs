@@ -90,7 +90,7 @@ fn check(gpu: &Gpu, variant: Variant, s: &Sizes) -> Result<[f64; 3], String> {
 /// Whether a convolution goes by Winograd's points.
 fn by_points(variant: Variant, s: &Sizes) -> bool {
     let square = s.kh == 3 && s.kw == 3 && s.stride == 1;
-    let least = if s.n * s.ho() * s.wo() > 512 { 32 } else { 64 };
+    let least = if s.ho() * s.wo() > 16 { 32 } else { 64 };
     matches!(variant, Variant::Subgroup { .. }) && square && s.c.min(s.o) >= least
 }
 

@@ -84,3 +84,22 @@ fn flips_are_averaged_where_they_belong() {
         }
     }
 }
+
+#[test]
+fn an_image_alone_scores_the_same_bits() {
+    let Some(gpu) = gpu(false) else { return };
+    let bytes = images();
+    let both = scores(gpu, &[], &bytes);
+    let alone: Vec<Score> = bytes
+        .chunks(HEIGHT * WIDTH)
+        .flat_map(|image| scores(gpu, &["score.batch=1"], image))
+        .collect();
+    assert!(
+        both == alone,
+        "{} {}, {} {}",
+        both[0].score,
+        both[1].score,
+        alone[0].score,
+        alone[1].score
+    );
+}

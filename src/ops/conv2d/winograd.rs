@@ -121,10 +121,9 @@ impl Form {
         (self.side + 2).pow(2)
     }
 
-    /// Multiplications of each pair of channels, with those of the surplus rows of the last tile of a product.
-    fn multiplications(&self, s: &Sizes, lanes: u32) -> u32 {
-        let tiles = s.images * s.out_height.div_ceil(self.side) * s.out_width.div_ceil(self.side);
-        tiles.next_multiple_of(8 * lanes) * self.points()
+    /// Tiles of an image.
+    fn tiles(&self, s: &Sizes) -> u32 {
+        s.out_height.div_ceil(self.side) * s.out_width.div_ceil(self.side)
     }
 }
 
@@ -147,8 +146,11 @@ impl<'a> Winograd<'a> {
             return None;
         }
         let larger = u64::from(4 * FOUR.points()) * u64::from(s.channels * s.out_channels);
+        // Whatever the number of images, so that one alone comes to the same bits as among others. With a tile or
+        // two in each, a usual batch would not fill the rows of a product, and the points of the weights weigh more.
         let four = larger <= MOST_WEIGHTS
-            && FOUR.multiplications(s, lanes) < TWO.multiplications(s, lanes);
+            && FOUR.tiles(s) >= 4
+            && FOUR.tiles(s) * FOUR.points() < TWO.tiles(s) * TWO.points();
         let form = if four { &FOUR } else { &TWO };
         let suits = s.channels.min(s.out_channels) >= form.least_channels;
         suits.then_some(Self { s, lanes, form })
