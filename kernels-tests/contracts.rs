@@ -125,6 +125,10 @@ fn entry_points_bindings_and_guards_are_as_agreed() {
         assert!(own.contains("if (") || own.contains(" < p."), "{label}: no guard");
         let all = code(&shader.text(&[]).unwrap());
         assert!(!all.contains("arrayLength"), "{label}: sizes come from Params");
+        for name in shader.reread().unwrap() {
+            let declared = format!("var<storage, read> {name}: array<vec4<f32>>;");
+            assert!(all.contains(&declared), "{label}: #reread {name}, which is not `{declared}`");
+        }
     }
 }
 
@@ -167,7 +171,8 @@ fn every_kernel_translates_for_every_backend() {
     for kernel in kernels() {
         let name = kernel.name();
         for llvmpipe in [true, false] {
-            let dialect = Dialect { copied_params: llvmpipe, wide_reads: llvmpipe };
+            let dialect =
+                Dialect { copied_params: llvmpipe, wide_reads: llvmpipe, texels: llvmpipe };
             let (module, info) = driver_module_of(&kernel, dialect).unwrap();
             let words = spv::write_vec(&module, &info, &spirv_options, None)
                 .unwrap_or_else(|e| panic!("{name}: SPIR-V: {e}"));

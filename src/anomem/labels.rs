@@ -5,6 +5,7 @@ use super::feed::{Batch, packed};
 use super::model::Model;
 use super::set::Marks;
 use crate::autograd::{Tape, Value};
+use crate::data::Pixels;
 use crate::gpu::Gpu;
 use crate::ops::augment::Images;
 use crate::ops::damage::{DamageOptions, Damaged};
@@ -203,7 +204,7 @@ impl Labels {
     pub(super) fn record(&self, tape: &mut Tape, model: &Model) -> Result<OnTape> {
         let marked = match &self.marks {
             Some(MarksOnGpu { marks, words, slots, .. }) => {
-                let crate::data::Pixels { n, height, width, .. } = marks.pixels;
+                let Pixels { n, height, width, .. } = marks.pixels;
                 let [words, slots] = [words, slots].map(|var| tape.variable(&model.store, *var));
                 Some(damage::marked(tape, words, [n, height, width], slots)?)
             }

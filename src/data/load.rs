@@ -45,6 +45,15 @@ impl LoadOptions {
         Grid::new(size, [self.height, self.width], self.tiling)
     }
 
+    /// What `seen` makes of each tile of an image, one after another.
+    fn cut(&self, raster: Raster, seen: impl Fn(Raster) -> Vec<u8>) -> Vec<u8> {
+        let grid = self.grid([raster.height, raster.width]);
+        match grid.tiles() {
+            1 => seen(raster),
+            tiles => (0..tiles).flat_map(|i| seen(raster.part(grid.tile(i)))).collect(),
+        }
+    }
+
     /// The tiles of each of `samples`, as its header says; `None` for one that cannot be read.
     fn grids(&self, samples: &[Sample]) -> Vec<Option<Grid>> {
         if self.tiling.is_none() {
@@ -105,12 +114,7 @@ impl Sample {
         // Grey before resizing is less work, and colour after it is the same at less work.
         let raster =
             if channels < raster.channels { raster.with_channels(channels) } else { raster };
-        let grid = options.grid([raster.height, raster.width]);
-        let seen = |part: Raster| part.resized(height, width).with_channels(channels).bytes;
-        Ok(match grid.tiles() {
-            1 => seen(raster),
-            tiles => (0..tiles).flat_map(|i| seen(raster.part(grid.tile(i)))).collect(),
-        })
+        Ok(options.cut(raster, |part| part.resized(height, width).with_channels(channels).bytes))
     }
 
     /// Decodes this image at its own size, grey or RGB as it is stored.
@@ -281,12 +285,7 @@ pub fn load_masks(samples: &[Sample], options: &LoadOptions) -> Result<Masks> {
             };
             return Ok(vec![0; tiles * len]);
         };
-        let grid = options.grid([mask.height, mask.width]);
-        let seen = |part: Raster| part.resized_mask(height, width).bytes;
-        Ok(match grid.tiles() {
-            1 => seen(mask),
-            tiles => (0..tiles).flat_map(|i| seen(mask.part(grid.tile(i)))).collect(),
-        })
+        Ok(options.cut(mask, |part| part.resized_mask(height, width).bytes))
     });
     if let Some((_, error)) = errors.into_iter().next() {
         return Err(error);

@@ -65,7 +65,7 @@ impl AdapterReport {
     /// In which form this adapter's driver gets kernels.
     pub(super) fn dialect(&self) -> Dialect {
         let llvmpipe = self.name.contains("llvmpipe");
-        Dialect { copied_params: llvmpipe, wide_reads: llvmpipe && self.int64 }
+        Dialect { copied_params: llvmpipe, wide_reads: llvmpipe && self.int64, texels: llvmpipe }
     }
 }
 

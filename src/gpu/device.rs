@@ -3,6 +3,7 @@
 use super::adapter::{self, AdapterReport, DeviceSelector};
 use super::fault::{Faults, lock, typed};
 use super::shader::{self, Kernel, Slot};
+use super::texels::{Load, Textures};
 use crate::{Error, Result};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -63,7 +64,15 @@ pub(super) struct Inner {
     pipelines: Mutex<HashMap<PipelineKey, Pipeline>>,
     /// A staging buffer that reads take and put back, so that reading losses creates nothing.
     staging: Mutex<Option<Buffer>>,
+    pub(super) textures: Textures,
     meters: Arc<Meters>,
+}
+
+impl Inner {
+    /// Counts memory that is kept until the device is gone.
+    pub(super) fn took(&self, bytes: u64) {
+        self.meters.live_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 type PipelineKey = (usize, Cow<'static, [(&'static str, u32)]>);
@@ -127,6 +136,8 @@ pub struct BindingRange {
 pub struct Pass {
     pipeline: Pipeline,
     bind_group: wgpu::BindGroup,
+    /// Operands that the kernel reads from textures.
+    loads: Vec<Load>,
     grid: [u32; 3],
     bytes: u64,
     /// The bind group keeps the driver's memory alive; this keeps it counted.
@@ -148,6 +159,11 @@ impl Pass {
     /// each element once.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Copies what the kernel reads from textures.
+    pub(super) fn encode_loads(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.loads.iter().for_each(|load| load.encode(encoder));
     }
 
     pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
@@ -235,6 +251,7 @@ impl Gpu {
             faults,
             pipelines: Mutex::default(),
             staging: Mutex::default(),
+            textures: Textures::default(),
             meters: Arc::default(),
         })))
     }
@@ -489,7 +506,7 @@ impl Gpu {
         }
         let label = kernel.shader.label();
         let mut dialect = self.report().dialect();
-        let (mut module, _) = shader::read(kernel, dialect.wide_reads)?;
+        let (mut module, _) = shader::read(kernel, dialect)?;
         let slots = shader::slots_of(&module, &label)?;
         dialect.copied_params &=
             slots.len() <= self.0.limits.max_storage_buffers_per_shader_stage as usize;
@@ -503,16 +520,7 @@ impl Gpu {
             .map(|(i, slot)| wgpu::BindGroupLayoutEntry {
                 binding: i as u32,
                 visibility: wgpu::ShaderStages::COMPUTE,
-                ty: wgpu::BindingType::Buffer {
-                    ty: match slot {
-                        Slot::Uniform(_) if !dialect.copied_params => {
-                            wgpu::BufferBindingType::Uniform
-                        }
-                        _ => wgpu::BufferBindingType::Storage { read_only: false },
-                    },
-                    has_dynamic_offset: false,
-                    min_binding_size: None,
-                },
+                ty: binding_type(slot, dialect.copied_params),
                 count: None,
             })
             .collect();
@@ -575,7 +583,12 @@ impl Gpu {
             )));
         }
         for (i, ((range, write), slot)) in storage.iter().zip(&p.slots).enumerate() {
-            if *slot != Slot::Storage(*write) {
+            let fits = match slot {
+                Slot::Storage(writes) => writes == write,
+                Slot::Texels => !write,
+                Slot::Uniform(_) => false,
+            };
+            if !fits {
                 return Err(wrong(format!("binding {i}: write = {write}, the shader differs")));
             }
             if !range.offset.is_multiple_of(ALIGN) {
@@ -593,19 +606,27 @@ impl Gpu {
         if p.slots.last() != Some(&Slot::Uniform(params.size as u32)) {
             return Err(wrong(format!("Params of {} bytes, the shader differs", params.size)));
         }
-        let ranges = storage.iter().map(|(r, _)| r).chain([params]);
-        let entries: Vec<wgpu::BindGroupEntry<'_>> = ranges
-            .enumerate()
-            .map(|(i, r)| wgpu::BindGroupEntry {
-                binding: i as u32,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: &r.buffer.0.buffer,
-                    offset: r.offset,
-                    size: std::num::NonZeroU64::new(r.size),
-                }),
+        self.0.faults.begin(&p.label)?;
+        let ranges: Vec<&BindingRange> = storage.iter().map(|(r, _)| r).chain([params]).collect();
+        let load = |(i, (range, slot)): (usize, (&&BindingRange, &Slot))| {
+            (*slot == Slot::Texels).then(|| self.load(i, range)).transpose()
+        };
+        let loads: Vec<Option<Load>> =
+            ranges.iter().zip(&p.slots).enumerate().map(load).collect::<Result<_>>()?;
+        let entries: Vec<wgpu::BindGroupEntry<'_>> = (0..)
+            .zip(ranges.iter().zip(&loads))
+            .map(|(binding, (r, load))| wgpu::BindGroupEntry {
+                binding,
+                resource: match load {
+                    Some(load) => wgpu::BindingResource::TextureView(&load.view),
+                    None => wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                        buffer: &r.buffer.0.buffer,
+                        offset: r.offset,
+                        size: std::num::NonZeroU64::new(r.size),
+                    }),
+                },
             })
             .collect();
-        self.0.faults.begin(&p.label)?;
         let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let bind_group = self.0.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(&p.label),
@@ -619,13 +640,14 @@ impl Gpu {
         self.0.meters.bind_groups.fetch_add(1, Ordering::Relaxed);
         let grid = fold(groups, self.0.limits.max_compute_workgroups_per_dimension)
             .ok_or_else(|| wrong(format!("{groups} workgroups do not fit two dimensions")))?;
-        let buffers =
-            storage.iter().map(|(r, _)| r).chain([params]).map(|r| r.buffer.clone()).collect();
+        let buffers = ranges.iter().map(|r| r.buffer.clone()).collect();
         let bytes = storage.iter().map(|(r, _)| r.size).sum();
-        Ok(Pass { pipeline: pipeline.clone(), bind_group, grid, bytes, _buffers: buffers })
+        let loads = loads.into_iter().flatten().collect();
+        Ok(Pass { pipeline: pipeline.clone(), bind_group, loads, grid, bytes, _buffers: buffers })
     }
 
-    /// Submits the passes in order as one compute pass, then the copies; does not wait.
+    /// Submits the passes in order, in one compute pass unless operands are copied between them, then the copies; does
+    /// not wait.
     ///
     /// # Errors
     /// An earlier fault.
@@ -637,12 +659,13 @@ impl Gpu {
     ) -> Result<Submission> {
         self.0.faults.begin(label)?;
         let mut encoder = self.0.device.create_command_encoder(&Default::default());
-        {
+        for run in passes.chunk_by(|_, next| next.loads.is_empty()) {
+            run[0].encode_loads(&mut encoder);
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some(label),
                 timestamp_writes: None,
             });
-            passes.iter().for_each(|p| p.encode(&mut pass));
+            run.iter().for_each(|p| p.encode(&mut pass));
         }
         copies.iter().for_each(|c| c.encode(&mut encoder));
         self.send(encoder)
@@ -653,6 +676,20 @@ impl Gpu {
         let index = self.0.queue.submit([encoder.finish()]);
         self.check()?;
         Ok(Submission(index))
+    }
+}
+
+fn binding_type(slot: &Slot, copied_params: bool) -> wgpu::BindingType {
+    let buffer =
+        |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
+    match slot {
+        Slot::Texels => wgpu::BindingType::Texture {
+            sample_type: wgpu::TextureSampleType::Float { filterable: false },
+            view_dimension: wgpu::TextureViewDimension::D2,
+            multisampled: false,
+        },
+        Slot::Uniform(_) if !copied_params => buffer(wgpu::BufferBindingType::Uniform),
+        _ => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
     }
 }
 

@@ -5,8 +5,9 @@ mod adapter;
 mod device;
 mod fault;
 mod profile;
+mod reads;
 mod shader;
-mod wide;
+mod texels;
 
 pub use adapter::{AdapterClass, AdapterReport, DeviceSelector, Variant, list_adapters};
 pub use device::{

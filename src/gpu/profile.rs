@@ -207,6 +207,7 @@ impl Gpu {
             let ticks = self.create("timestamps", u64::from(count) * 8, usage)?;
             let mut encoder = device.create_command_encoder(&Default::default());
             for (at, p) in (0..).step_by(2).zip(chunk) {
+                p.encode_loads(&mut encoder);
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                     label: Some(p.label()),
                     timestamp_writes: Some(wgpu::ComputePassTimestampWrites {

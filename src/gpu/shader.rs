@@ -1,6 +1,6 @@
 //! WGSL sources: imports, restated constants, and what naga says of a shader's interface.
 
-use super::wide;
+use super::reads;
 use crate::{Error, Result};
 use naga::valid::Capabilities;
 use std::borrow::Cow;
@@ -185,6 +185,13 @@ fn import(line: &str) -> Option<String> {
     Some(if name.contains('/') { name.to_string() } else { format!("common/{name}") })
 }
 
+/// A shader's text and what its directives say.
+#[derive(Default)]
+struct Resolved {
+    text: String,
+    reread: Vec<String>,
+}
+
 impl Shader {
     /// `family.stem`, the label of its pipelines and its name in profiles.
     pub fn label(&self) -> String {
@@ -204,9 +211,7 @@ impl Shader {
     /// # Errors
     /// An import that does not exist, or a constant that the text does not declare.
     pub fn text(&self, consts: &[(&str, u32)]) -> Result<String> {
-        let mut out = String::new();
-        let own = file(&format!("{}/{}", self.family, self.stem), self.source)?;
-        self.resolve(&own, &mut HashSet::new(), &mut out)?;
+        let mut out = self.resolved()?.text;
         for (name, value) in consts {
             let head = format!("const {name}: u32 = ");
             let start = out
@@ -222,9 +227,28 @@ impl Shader {
         Ok(out)
     }
 
+    /// Names of the bindings whose elements are each read several times, as `#reread` lines say.
+    ///
+    /// # Errors
+    /// An import that does not exist.
+    pub fn reread(&self) -> Result<Vec<String>> {
+        Ok(self.resolved()?.reread)
+    }
+
+    fn resolved(&self) -> Result<Resolved> {
+        let mut out = Resolved::default();
+        let own = file(&format!("{}/{}", self.family, self.stem), self.source)?;
+        self.resolve(&own, &mut HashSet::new(), &mut out)?;
+        Ok(out)
+    }
+
     /// Appends `source` to `out`, each file that it imports in place of the first line to do so.
-    fn resolve(&self, source: &str, done: &mut HashSet<String>, out: &mut String) -> Result<()> {
+    fn resolve(&self, source: &str, done: &mut HashSet<String>, out: &mut Resolved) -> Result<()> {
         for line in source.lines() {
+            if let Some(names) = line.trim().strip_prefix("#reread ") {
+                out.reread.extend(names.split(',').map(|name| name.trim().to_owned()));
+                continue;
+            }
             match import(line) {
                 Some(name) if done.insert(name.clone()) => {
                     let (_, text) = SHARED.iter().find(|(n, _)| *n == name).ok_or_else(|| {
@@ -234,8 +258,8 @@ impl Shader {
                 }
                 Some(_) => {}
                 None => {
-                    out.push_str(line);
-                    out.push('\n');
+                    out.text.push_str(line);
+                    out.text.push('\n');
                 }
             }
         }
@@ -296,6 +320,8 @@ impl Kernel {
 pub(super) enum Slot {
     /// A storage buffer; `true` if the shader writes it.
     Storage(bool),
+    /// A storage buffer that is only read, whose contents come in a texture.
+    Texels,
     /// The Params uniform, with its size in bytes.
     Uniform(u32),
 }
@@ -305,22 +331,26 @@ pub(super) enum Slot {
 /// # Errors
 /// The label, the line and naga's words.
 pub fn module_of(kernel: &Kernel) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
-    read(kernel, false)
+    read(kernel, Dialect::default())
 }
 
-/// As [`module_of`], of the text with [`wide`] reads if asked for.
+/// As [`module_of`], of the text with the dialect's [`reads`].
 pub(super) fn read(
     kernel: &Kernel,
-    wide_reads: bool,
+    dialect: Dialect,
 ) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
     let mut text = kernel.shader.text(&kernel.consts)?;
-    if wide_reads && let Some(wide) = wide::widened(&text) {
-        text = wide;
+    if dialect.wide_reads || dialect.texels {
+        let reread = if dialect.texels { kernel.shader.reread()? } else { Vec::new() };
+        text = reads::rewritten(&text, |name| {
+            let texels = reread.iter().any(|n| n == name);
+            texels.then_some(&reads::TEXELS).or(dialect.wide_reads.then_some(&reads::PAIRS))
+        });
     }
     let module = naga::front::wgsl::parse_str(&text).map_err(|e| {
         Error::Internal(format!("shader {}: {}", kernel.name(), e.emit_to_string(&text)))
     })?;
-    let info = validate(&module, wide_reads, kernel, &text)?;
+    let info = validate(&module, dialect, kernel, &text)?;
     Ok((module, info))
 }
 
@@ -333,8 +363,10 @@ pub struct Dialect {
     /// with them, again at every dispatch, and keeps every such compilation until the device is gone
     /// (Mesa 22.3: 25 ms and 1.9 MB per dispatch of one Hopfield kernel that runs for 2 ms).
     pub copied_params: bool,
-    /// Four floats are read as two u64, see [`wide`].
+    /// Four floats are read as two u64, see [`reads`].
     pub wide_reads: bool,
+    /// What is `#reread` is read as texels, see [`reads`].
+    pub texels: bool,
 }
 
 /// The module of a kernel as the driver gets it.
@@ -345,22 +377,22 @@ pub fn driver_module_of(
     kernel: &Kernel,
     dialect: Dialect,
 ) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
-    let (mut module, _) = read(kernel, dialect.wide_reads)?;
+    let (mut module, _) = read(kernel, dialect)?;
     prepare(&mut module, dialect);
     let text = kernel.shader.text(&kernel.consts)?;
-    let info = validate(&module, dialect.wide_reads, kernel, &text)?;
+    let info = validate(&module, dialect, kernel, &text)?;
     Ok((module, info))
 }
 
 fn validate(
     module: &naga::Module,
-    wide_reads: bool,
+    dialect: Dialect,
     kernel: &Kernel,
     text: &str,
 ) -> Result<naga::valid::ModuleInfo> {
     // What a shader may ask of an adapter; wide reads ask for more.
     let mut capabilities = Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16;
-    capabilities.set(Capabilities::SHADER_INT64, wide_reads);
+    capabilities.set(Capabilities::SHADER_INT64, dialect.wide_reads);
     naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
         .validate(module)
         .map_err(|e| {
@@ -378,6 +410,7 @@ pub(super) fn slots_of(module: &naga::Module, label: &str) -> Result<Vec<Slot>> 
             naga::AddressSpace::Storage { access } => {
                 Slot::Storage(access.contains(naga::StorageAccess::STORE))
             }
+            naga::AddressSpace::Handle => Slot::Texels,
             naga::AddressSpace::Uniform => {
                 let inner = &module.types[var.ty].inner;
                 Slot::Uniform(inner.size(module.to_ctx()))

@@ -1,0 +1,219 @@
+//! Forms in which a driver reads four floats, where a read of a storage buffer costs by the access.
+//!
+//! llvmpipe walks the lanes of a buffer read one by one, and its components within, each put into its vector through
+//! memory; two of 64 bits take two thirds of the time of four of 32. A texel is gathered in registers, for less than a
+//! quarter of the time of either, but has to be copied into a texture first (Mesa 22.3). So there bindings that are
+//! only read are declared as pairs of u64, and those that a shader says are read several times (`#reread`) as textures.
+//! Writes gain nothing.
+
+use std::fmt::Write;
+
+use super::texels::TEXELS_PER_ROW;
+
+/// How one binding is declared, and how its elements are read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Form {
+    storage: &'static str,
+    ty: &'static str,
+    /// An element `x[i]` becomes `open`, `x`, `index`, `i`, `close`.
+    open: &'static str,
+    index: &'static str,
+    close: &'static str,
+}
+
+const READ_ONLY: &str = "var<storage, read> ";
+const FLOATS: &str = ": array<vec4<f32>>;";
+
+/// Two u64, taken apart in registers.
+pub(super) const PAIRS: Form = Form {
+    storage: READ_ONLY,
+    ty: ": array<vec2<u64>>;",
+    open: "unpacked_pairs(",
+    index: "[",
+    close: "])",
+};
+
+/// Texels of a texture, in rows of [`TEXELS_PER_ROW`].
+pub(super) const TEXELS: Form = Form {
+    storage: "var ",
+    ty: ": texture_2d<f32>;",
+    open: "textureLoad(",
+    index: ", texel(",
+    close: "), 0)",
+};
+
+/// Little-endian, as every adapter is: the first float of a pair is the low half.
+const UNPACK: &str = "
+fn unpacked_pairs(pairs: vec2<u64>) -> vec4<f32> {
+    let low = vec2<u32>(pairs);
+    let high = vec2<u32>(pairs >> vec2<u32>(32u));
+    return bitcast<vec4<f32>>(vec4<u32>(low.x, high.x, low.y, high.y));
+}
+";
+
+/// The text of a shader with its read-only `array<vec4<f32>>` bindings in the forms that `form` gives them by name.
+pub(super) fn rewritten(text: &str, form: impl Fn(&str) -> Option<&'static Form>) -> String {
+    let code =
+        |line: &str| line.split("//").next().unwrap_or_default().trim_end().to_owned() + "\n";
+    let plain: String = text.lines().map(code).collect();
+    let declared = |line: &str| {
+        let name = line.split_once(READ_ONLY)?.1.strip_suffix(FLOATS)?;
+        Some((name.to_owned(), form(name)?))
+    };
+    let bindings: Vec<(String, &Form)> = plain.lines().filter_map(declared).collect();
+    if bindings.is_empty() {
+        return plain;
+    }
+    let mut out = String::with_capacity(2 * plain.len());
+    // A function ends where a line begins with its closing brace.
+    for function in plain.split_inclusive("\n}\n") {
+        let seen: Vec<Seen<'_>> = bindings
+            .iter()
+            .map(|(name, form)| Seen { name, until: seen_until(name, function), form })
+            .collect();
+        out.push_str(&reads_of(function, &seen));
+    }
+    for (name, form) in &bindings {
+        let new = format!("{}{name}{}", form.storage, form.ty);
+        out = out.replace(&format!("{READ_ONLY}{name}{FLOATS}"), &new);
+    }
+    if bindings.iter().any(|(_, form)| **form == PAIRS) {
+        out.push_str(UNPACK);
+    }
+    if bindings.iter().any(|(_, form)| **form == TEXELS) {
+        let _ = writeln!(
+            out,
+            "\nfn texel(i: u32) -> vec2<u32> {{\n    return vec2<u32>(i % {TEXELS_PER_ROW}u, i / {TEXELS_PER_ROW}u);\n}}"
+        );
+    }
+    out
+}
+
+/// A binding within a function.
+struct Seen<'a> {
+    name: &'a str,
+    /// The place from which on something else has its name.
+    until: usize,
+    form: &'a Form,
+}
+
+/// The place in a function from which on a parameter or a variable of this name hides the binding.
+fn seen_until(name: &str, function: &str) -> usize {
+    let hides = |(at, _): (usize, &str)| {
+        let (before, after) = (function[..at].trim_end(), &function[at + name.len()..]);
+        if ["let", "var"].iter().any(|word| before.ends_with(word)) && after.starts_with([' ', ':'])
+        {
+            // Its own value may still come from the binding.
+            return after.find(';').map(|end| at + name.len() + end);
+        }
+        (before.ends_with(['(', ',']) && after.starts_with(':')).then_some(0)
+    };
+    function.match_indices(name).find_map(hides).unwrap_or(function.len())
+}
+
+/// Puts every element of a binding into its form, also within another element's index.
+fn reads_of(text: &str, seen: &[Seen<'_>]) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 8);
+    // The form of every bracket that is open, where it is an element of a binding.
+    let mut open: Vec<Option<&Form>> = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        if word > 0 {
+            let at = text.len() - rest.len();
+            let (name, after) = rest.split_at(word);
+            let binding = seen.iter().find(|s| s.name == name && at < s.until);
+            match binding {
+                Some(Seen { form, .. }) if after.starts_with('[') && !out.ends_with('.') => {
+                    out.extend([form.open, name, form.index]);
+                    open.push(Some(form));
+                    rest = &after[1..];
+                }
+                _ => {
+                    out.push_str(name);
+                    rest = after;
+                }
+            }
+            continue;
+        }
+        rest = &rest[first.len_utf8()..];
+        match first {
+            '[' => open.push(None),
+            ']' => {
+                if let Some(Some(form)) = open.pop() {
+                    out.push_str(form.close);
+                    continue;
+                }
+            }
+            _ => {}
+        }
+        out.push(first);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paired(text: &str) -> String {
+        rewritten(text, |_| Some(&PAIRS))
+    }
+
+    #[test]
+    fn only_what_is_read_alone_is_widened() {
+        let text = "@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>; // [N]\n\
+                    @group(0) @binding(1) var<storage, read> i: array<u32>;\n\
+                    @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;\n\
+                    fn f(k: u32) { y[k] = x[i[k]].x * x[k + 1u] + p.x[0] + y[k] + max[1]; }";
+        let wide = paired(text);
+        assert!(wide.contains("var<storage, read> x: array<vec2<u64>>;\n"), "{wide}");
+        assert!(wide.contains("var<storage, read_write> y: array<vec4<f32>>;\n"), "{wide}");
+        let body = "y[k] = unpacked_pairs(x[i[k]]).x * unpacked_pairs(x[k + 1u]) + p.x[0] + y[k] + max[1];";
+        assert!(wide.contains(body), "{wide}");
+        let written = "var<storage, read_write> y: array<vec4<f32>>;\n";
+        assert_eq!(paired(written), written);
+    }
+
+    #[test]
+    fn each_binding_has_its_form() {
+        let text = "@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;\n\
+                    @group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;\n\
+                    @group(0) @binding(2) var<storage, read> c: array<vec4<f32>>;\n\
+                    fn f(k: u32) -> f32 { return a[u32(b[k].x)].y + c[0].x; }\n";
+        let forms = |name: &str| match name {
+            "a" => Some(&TEXELS),
+            "b" => Some(&PAIRS),
+            _ => None,
+        };
+        let new = rewritten(text, forms);
+        assert!(new.contains("@binding(0) var a: texture_2d<f32>;\n"), "{new}");
+        assert!(new.contains("@binding(1) var<storage, read> b: array<vec2<u64>>;\n"), "{new}");
+        assert!(new.contains("@binding(2) var<storage, read> c: array<vec4<f32>>;\n"), "{new}");
+        let body = "textureLoad(a, texel(u32(unpacked_pairs(b[k]).x)), 0).y + c[0].x;";
+        assert!(new.contains(body), "{new}");
+        assert!(new.contains("vec2<u32>(i % 4096u, i / 4096u)"), "{new}");
+    }
+
+    #[test]
+    fn locals_hide_a_binding_in_their_function_alone() {
+        let text = "@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;\n\
+                    fn of(x: array<f32, 2>, y: u32) -> f32 {\n    return x[1];\n}\n\
+                    fn mine() -> f32 {\n    let x = x[7];\n    return x[0];\n}\n\
+                    fn g(max: f32) -> vec4<f32> {\n    return x[1];\n}\n";
+        for (form, element) in
+            [(&PAIRS, "unpacked_pairs(x[N])"), (&TEXELS, "textureLoad(x, texel(N), 0)")]
+        {
+            let new = rewritten(text, |_| Some(form));
+            assert_eq!(
+                new.matches(form.index).count() - text.matches(form.index).count(),
+                if *form == PAIRS { 0 } else { 2 },
+                "{new}"
+            );
+            for n in ["7", "1"] {
+                assert!(new.contains(&element.replace('N', n)), "{new}");
+            }
+            assert!(new.contains("return x[0];") && new.contains("return x[1];"), "{new}");
+        }
+    }
+}
