@@ -609,7 +609,7 @@ impl Gpu {
         self.0.faults.begin(&p.label)?;
         let ranges: Vec<&BindingRange> = storage.iter().map(|(r, _)| r).chain([params]).collect();
         let load = |(i, (range, slot)): (usize, (&&BindingRange, &Slot))| {
-            (*slot == Slot::Texels).then(|| self.load(i, range)).transpose()
+            (*slot == Slot::Texels).then(|| self.texel_load(i, range)).transpose()
         };
         let loads: Vec<Option<Load>> =
             ranges.iter().zip(&p.slots).enumerate().map(load).collect::<Result<_>>()?;

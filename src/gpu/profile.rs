@@ -177,7 +177,8 @@ impl fmt::Display for Profile {
 }
 
 impl Gpu {
-    /// Submits the passes, each timed in a compute pass of its own, then the copies; waits.
+    /// Submits the passes, each timed in a compute pass of its own, then the copies; waits. The time of a pass is without
+    /// the copies of operands into textures before it.
     ///
     /// # Errors
     /// An adapter without timestamps, or a fault of the work.

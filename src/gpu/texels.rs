@@ -60,11 +60,11 @@ fn parts(texels: u64) -> impl Iterator<Item = [u64; 3]> {
 }
 
 impl Gpu {
-    /// How the operand of a binding gets into its texture, which is made if there is none of its size.
+    /// How the operand of a binding gets into its texture, which is created if there is none of its size.
     ///
     /// # Errors
     /// No memory left.
-    pub(super) fn load(&self, binding: usize, from: &BindingRange) -> Result<Load> {
+    pub(super) fn texel_load(&self, binding: usize, from: &BindingRange) -> Result<Load> {
         // Few sizes, so that there are few textures.
         let rows = (from.size / BYTES).div_ceil(TEXELS_PER_ROW).next_power_of_two() as u32;
         let mut textures = lock(&self.0.textures.0);
