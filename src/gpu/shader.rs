@@ -211,20 +211,7 @@ impl Shader {
     /// # Errors
     /// An import that does not exist, or a constant that the text does not declare.
     pub fn text(&self, consts: &[(&str, u32)]) -> Result<String> {
-        let mut out = self.resolved()?.text;
-        for (name, value) in consts {
-            let head = format!("const {name}: u32 = ");
-            let start = out
-                .find(&head)
-                .ok_or_else(|| Error::Internal(format!("{}: no line `{head}…;`", self.label())))?
-                + head.len();
-            let end = start
-                + out[start..].find(';').ok_or_else(|| {
-                    Error::Internal(format!("{}: `{head}` lacks its `;`", self.label()))
-                })?;
-            out.replace_range(start..end, &format!("{value}u"));
-        }
-        Ok(out)
+        Ok(self.resolved(consts)?.text)
     }
 
     /// Names of the bindings whose elements are each read several times, as `#reread` lines say.
@@ -232,13 +219,25 @@ impl Shader {
     /// # Errors
     /// An import that does not exist.
     pub fn reread(&self) -> Result<Vec<String>> {
-        Ok(self.resolved()?.reread)
+        Ok(self.resolved(&[])?.reread)
     }
 
-    fn resolved(&self) -> Result<Resolved> {
+    fn resolved(&self, consts: &[(&str, u32)]) -> Result<Resolved> {
         let mut out = Resolved::default();
         let own = file(&format!("{}/{}", self.family, self.stem), self.source)?;
         self.resolve(&own, &mut HashSet::new(), &mut out)?;
+        for (name, value) in consts {
+            let head = format!("const {name}: u32 = ");
+            let start =
+                out.text.find(&head).ok_or_else(|| {
+                    Error::Internal(format!("{}: no line `{head}…;`", self.label()))
+                })? + head.len();
+            let end = start
+                + out.text[start..].find(';').ok_or_else(|| {
+                    Error::Internal(format!("{}: `{head}` lacks its `;`", self.label()))
+                })?;
+            out.text.replace_range(start..end, &format!("{value}u"));
+        }
         Ok(out)
     }
 
@@ -339,11 +338,10 @@ pub(super) fn read(
     kernel: &Kernel,
     dialect: Dialect,
 ) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
-    let mut text = kernel.shader.text(&kernel.consts)?;
+    let Resolved { mut text, reread } = kernel.shader.resolved(&kernel.consts)?;
     if dialect.wide_reads || dialect.texels {
-        let reread = if dialect.texels { kernel.shader.reread()? } else { Vec::new() };
         text = reads::rewritten(&text, |name| {
-            let texels = reread.iter().any(|n| n == name);
+            let texels = dialect.texels && reread.iter().any(|n| n == name);
             texels.then_some(&reads::TEXELS).or(dialect.wide_reads.then_some(&reads::PAIRS))
         });
     }

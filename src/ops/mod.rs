@@ -26,11 +26,14 @@ pub mod nt_xent;
 pub mod optimizer;
 pub mod pool;
 pub mod reduce;
+mod relu_role;
 pub mod resize;
 pub mod rotation;
 pub mod select;
 pub mod softmax;
 pub mod variance;
+
+pub(crate) use relu_role::ReluRole;
 
 use crate::autograd::Dispatch;
 use crate::gpu::{Kernel, Restated, Shader, Variant, params};
@@ -42,45 +45,6 @@ params! {
 
 /// The constant by which a kernel does a ReLU's work too; its values.
 const RELU_OR_NOT: &[(&str, &[u32])] = &[("RELU", &[0, 1])];
-
-/// What a launch has to do with a ReLU, for plans that join the two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ReluRole {
-    /// The ReLU: x, y.
-    Forward,
-    /// Its gradient: grad_y, y, grad_x.
-    Backward,
-    /// Can put a ReLU on what it writes, its last binding; where `normalises`, it is a batch norm of its first.
-    Before {
-        /// Whether it can be asked again by [`Self::After`].
-        normalises: bool,
-    },
-    /// Reads the gradient of such a batch norm, its first binding, and that one's x, its second; can take the
-    /// gradient of the ReLU instead.
-    After,
-}
-
-impl ReluRole {
-    /// The role of a kernel that has one.
-    pub(crate) fn of(kernel: &Kernel) -> Option<Self> {
-        let is = |shaders: &[&'static Shader]| {
-            shaders.iter().any(|shader| std::ptr::eq(kernel.shader, *shader))
-        };
-        let roles: [(&[&'static Shader], Self); 5] = [
-            (&activation::RELUS, Self::Forward),
-            (&activation::RELU_BACKWARDS, Self::Backward),
-            (&add::FORWARDS, Self::Before { normalises: false }),
-            (&batch_norm::FORWARDS, Self::Before { normalises: true }),
-            (&batch_norm::BACKWARDS, Self::After),
-        ];
-        roles.into_iter().find(|(shaders, _)| is(shaders)).map(|(_, role)| role)
-    }
-
-    /// The kernel with a ReLU.
-    pub(crate) fn joined(kernel: &Kernel) -> Kernel {
-        Kernel::with(kernel.shader, &[("RELU", 1)])
-    }
-}
 
 /// Invocations per workgroup of elementwise kernels.
 const WG: u64 = 64;
