@@ -122,7 +122,7 @@ fn errors_name_the_file_the_value_and_what_was_expected() {
         (&["check", "cifar10:two words"], &["batches.meta.txt", "official binary version"]),
         (&["synth", "--out", "s", "--size", "8"], &["8 x 8", "32 to 4096"]),
         (&["synth", "--out", "two words/../file"], &["file", "expected a new or empty folder"]),
-        (&["presets", "show", "tinny"], &["`tinny`", "tiny, resnet18, resnet50"]),
+        (&["presets", "show", "tinny"], &["`tinny`", "tiny, surface, resnet18, resnet50"]),
         (&["presets", "show", "tiny", "--set", "train.epochz=3"], &["train.epochs"]),
         (
             &["presets", "show", "tiny", "--set", "train.batch=1"],
@@ -142,7 +142,7 @@ fn a_shown_preset_is_a_configuration_file() {
     let list = output(&folder, &["presets"]);
     assert_eq!(output(&folder, &["presets", "list"]), list);
     let names: Vec<_> = list.lines().filter_map(|line| Some(line.split_once(": ")?.0)).collect();
-    assert_eq!(names, ["tiny", "resnet18", "resnet50"]);
+    assert_eq!(names, ["tiny", "surface", "resnet18", "resnet50"]);
     for name in names {
         let shown = output(&folder, &["presets", "show", name]);
         assert!(shown.contains("# [I]"), "{name} has no comments");

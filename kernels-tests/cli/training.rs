@@ -294,3 +294,26 @@ fn a_run_is_told_on_one_page() {
     let said = text(&run(&dir, &train("barred", "--epochs 0")).stderr);
     assert!(said.contains("warning: no report was written: barred/report"), "{said}");
 }
+
+#[test]
+fn blocks_run_again_where_the_budget_asks_for_it() {
+    if !has_adapter() {
+        return;
+    }
+    let dir = folder_with("--size 64 --train-good 40 --test-good 1 --per-defect 1");
+    let with = |out: &str, more: &str| {
+        let larger = "--set image.size=64 --set network.backbone=resnet34 --set train.batch=32";
+        train(out, &format!("{larger} --epochs 1 {more}"))
+    };
+    let kept = "--set train.recompute=none";
+    let tight = with("tight", &format!("{kept} --memory-budget 56MiB"));
+    assert!(refused(&dir, &tight).contains("training needs"));
+    let told = text(&run(&dir, &with("again", "--memory-budget 56MiB")).stderr);
+    assert!(told.contains("temporaries (blocks are run again for the backward pass)"), "{told}");
+    run(&dir, &with("whole", kept));
+    // One step: the same losses, and gradients that are added up in another order.
+    let figure = |run: &str, key: &str| log(&dir.path().join(run))[0][key].as_f64().unwrap();
+    assert_eq!(figure("again", "loss"), figure("whole", "loss"));
+    let [again, whole] = ["again", "whole"].map(|run| figure(run, "grad_norm"));
+    assert!((again - whole).abs() < 1e-4 * whole, "{again} {whole}");
+}

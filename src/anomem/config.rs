@@ -23,8 +23,9 @@ use toml::{Table, Value};
 use crate::data::Tiling;
 use crate::{Error, Result};
 
-const PRESETS: [(&str, &str); 3] = [
+const PRESETS: [(&str, &str); 4] = [
     ("tiny", include_str!("presets/tiny.toml")),
+    ("surface", include_str!("presets/surface.toml")),
     ("resnet18", include_str!("presets/resnet18.toml")),
     ("resnet50", include_str!("presets/resnet50.toml")),
 ];
@@ -170,6 +171,9 @@ pub struct TrainConfig {
     /// What training does to the backbone.
     #[serde(default = "tuned")]
     pub backbone: BackboneTraining,
+    /// What of the forward pass is run again for the backward pass, instead of kept.
+    #[serde(default = "where_memory_asks")]
+    pub recompute: Recompute,
     /// Passes over the training images; 0 leaves the network untrained.
     pub epochs: usize,
     /// Steps that a training takes at least: small sets are passed over more often.
@@ -298,6 +302,11 @@ fn tuned() -> BackboneTraining {
 }
 
 /// For models written before the key existed.
+fn where_memory_asks() -> Recompute {
+    Recompute::Auto
+}
+
+/// For models written before the key existed.
 fn learned() -> MemoryKind {
     MemoryKind::Learned
 }
@@ -335,7 +344,7 @@ fn no_flips() -> Flips {
 pub struct ScoreConfig {
     /// How a map of deviations becomes a scale's score.
     pub reduce: Reduce,
-    /// Share of positions that [`Reduce::TopK`] averages.
+    /// Share of positions that [`Reduce::TopK`] averages, and heads of positions alone for an image.
     pub top_k: f64,
     /// Standardise each scale by its mean and deviation on held-out normal images.
     pub standardise: bool,
@@ -425,6 +434,17 @@ words! {
         None,
         /// Mean 0, deviation 1 over the channels.
         Layer,
+    }
+}
+words! {
+    /// What of the forward pass is run again for the backward pass (Chen et al. 2016, arXiv 1604.06174).
+    Recompute {
+        /// The backbone's blocks where the memory, or the budget for it, does not hold a step otherwise.
+        Auto,
+        /// Nothing.
+        None,
+        /// Each block of the backbone, of which only the result is kept: a third more work.
+        Blocks,
     }
 }
 words! {
@@ -587,7 +607,7 @@ impl Config {
         PRESETS.iter().map(|(name, _)| *name)
     }
 
-    /// The built-in configuration `name`: `tiny`, `resnet18` or `resnet50`.
+    /// The built-in configuration `name`: `tiny`, `surface`, `resnet18` or `resnet50`.
     ///
     /// # Errors
     /// [`Error::Usage`] when there is none of that name.
@@ -1075,9 +1095,12 @@ mod tests {
                 assert!(line.contains('#'), "{name}: no comment on `{line}`");
             }
         }
-        assert_eq!(Config::presets().collect::<Vec<_>>(), ["tiny", "resnet18", "resnet50"]);
+        assert_eq!(
+            Config::presets().collect::<Vec<_>>(),
+            ["tiny", "surface", "resnet18", "resnet50"]
+        );
         let message = Config::preset("resnet52").unwrap_err().to_string();
-        assert_eq!(message, "no preset `resnet52`; there are tiny, resnet18, resnet50");
+        assert_eq!(message, "no preset `resnet52`; there are tiny, surface, resnet18, resnet50");
     }
 
     #[test]
@@ -1257,6 +1280,7 @@ mod tests {
             "smooth = 0.0",
             "flips = \"none\"",
             "backbone = \"tuned\"",
+            "recompute = \"auto\"",
             "gradient = \"unrolled\"",
             "gradient_terms = 4",
         ];

@@ -1,6 +1,6 @@
 //! The plan of a training step: what is written before it, run, and read back after it.
 
-use super::config::{BackboneTraining, Config, HeadKind, MemoryKind, Stage2Training};
+use super::config::{BackboneTraining, Config, HeadKind, MemoryKind, Recompute, Stage2Training};
 use super::feed::Feed;
 use super::labels::{Composition, Labels};
 use super::model::Model;
@@ -98,6 +98,7 @@ pub(super) struct Recorded {
     phase: Phase,
     variables: Variables,
     outputs: Outputs,
+    recomputes: bool,
 }
 
 /// Steps that may wait in the GPU's queue.
@@ -126,6 +127,8 @@ impl InFlight {
 /// A step that can be run.
 pub(super) struct Steps {
     pub plan: Plan,
+    /// Whether blocks are run again for the backward pass.
+    pub recomputes: bool,
     phase: Phase,
     variables: Variables,
     outputs: Outputs,
@@ -204,27 +207,50 @@ impl Recorded {
         };
         let weights = Weights::declare(model, prefix)?;
         let variables = Variables { counters, lr, labels, used, weights };
-        let mut tape = Tape::new(gpu.report().variant());
-        let outputs = record(&mut tape, model, feed, phase, &variables)?;
-        Ok(Self { tape, phase, variables, outputs })
+        let recomputes = model.config.train.recompute == Recompute::Blocks;
+        let (tape, outputs) = record(gpu, model, feed, phase, &variables, recomputes)?;
+        Ok(Self { tape, phase, variables, outputs, recomputes })
     }
 
-    /// Compiles the step and writes what does not change.
+    /// Compiles the step and writes what does not change. Where it does not fit into memory, and the configuration
+    /// lets it, it is recorded again with blocks that are recomputed.
     ///
     /// # Errors
     /// Limits that the plan exceeds, or a fault of the GPU.
-    pub(super) fn compile(mut self, gpu: &Gpu, model: &Model) -> Result<Steps> {
-        let health = self.outputs.health;
-        let mut logged = vec![health.non_finite, health.grad_square];
-        logged.extend(self.outputs.terms.iter().flat_map(|t| logged_of(t).into_iter().flatten()));
-        logged.iter().for_each(|v| self.tape.keep(*v));
-        let options = PlanOptions { label: "training".into(), ..Default::default() };
-        let mut plan = Plan::compile(gpu, &self.tape, &model.store, &options)?;
-        logged.iter().try_for_each(|v| plan.history(gpu, *v, HISTORY))?;
-        let Self { phase, variables, outputs, .. } = self;
+    pub(super) fn compile(mut self, gpu: &Gpu, model: &Model, feed: &Feed) -> Result<Steps> {
+        let mut plan = match self.plan(gpu, model) {
+            Err(Error::Limit { .. } | Error::OutOfMemory { .. }) if self.may_recompute(model) => {
+                let (phase, variables) = (self.phase, &self.variables);
+                (self.tape, self.outputs) = record(gpu, model, feed, phase, variables, true)?;
+                self.recomputes = true;
+                self.plan(gpu, model)?
+            }
+            plan => plan?,
+        };
+        self.logged().iter().try_for_each(|v| plan.history(gpu, *v, HISTORY))?;
+        let Self { phase, variables, outputs, recomputes, .. } = self;
         variables.weights.upload(gpu, model, phase.contrast(&model.config))?;
         variables.labels.iter().try_for_each(|labels| labels.settle(gpu, model))?;
-        Ok(Steps { plan, phase, variables, outputs })
+        Ok(Steps { plan, recomputes, phase, variables, outputs })
+    }
+
+    /// Whether recomputing is left to try.
+    fn may_recompute(&self, model: &Model) -> bool {
+        let trains_encoder = self.phase.trained(&model.config).contains(&Group::Encoder);
+        trains_encoder && model.config.train.recompute == Recompute::Auto
+    }
+
+    fn plan(&mut self, gpu: &Gpu, model: &Model) -> Result<Plan> {
+        self.logged().iter().for_each(|v| self.tape.keep(*v));
+        let options = PlanOptions { label: "training".into(), ..Default::default() };
+        Plan::compile(gpu, &self.tape, &model.store, &options)
+    }
+
+    /// What is read back of every step.
+    fn logged(&self) -> Vec<Value> {
+        let health = self.outputs.health;
+        let terms = self.outputs.terms.iter().flat_map(|t| logged_of(t).into_iter().flatten());
+        [health.non_finite, health.grad_square].into_iter().chain(terms).collect()
     }
 }
 
@@ -241,12 +267,18 @@ fn logged_of(terms: &Terms) -> [Option<Value>; 5] {
 }
 
 fn record(
-    t: &mut Tape,
+    gpu: &Gpu,
     model: &Model,
     feed: &Feed,
     phase: Phase,
     variables: &Variables,
-) -> Result<Outputs> {
+    recomputes: bool,
+) -> Result<(Tape, Outputs)> {
+    let mut tape = Tape::new(gpu.report().variant());
+    let t = &mut tape;
+    if recomputes {
+        t.recompute();
+    }
     let (store, trained) = (&model.store, phase.trained(&model.config));
     model.module.freeze(t, &trained);
     let views = phase.views(&model.config);
@@ -298,7 +330,7 @@ fn record(
         }
     }
     let revivals = Revival::record(&model.config, t, &terms)?;
-    Ok(Outputs { terms, revivals, health })
+    Ok((tape, Outputs { terms, revivals, health }))
 }
 
 /// Sums over some steps.

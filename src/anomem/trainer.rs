@@ -327,7 +327,7 @@ impl Run {
         feed.prepare(gpu, &model)?;
         let (mut stage1, mut stage2) = (None, None);
         for (step, recipe) in recorded {
-            let steps = step.compile(gpu, &model)?;
+            let steps = step.compile(gpu, &model, &feed)?;
             let place = if steps.phase() == Phase::Stage2 { &mut stage2 } else { &mut stage1 };
             *place = Some((steps, recipe));
         }
@@ -356,10 +356,11 @@ impl Run {
             parameters as f64 / 1e6
         ));
         observer.note(&format!(
-            "GPU memory: {:.0} MiB of variables{}, {:.0} MiB of temporaries; {} dispatches per step",
+            "GPU memory: {:.0} MiB of variables{}, {:.0} MiB of temporaries{}; {} dispatches per step",
             mib(self.model.store.bytes()),
             if self.feed.is_resident() { " with all images" } else { "; images stream" },
             mib(self.plans().map(Plan::temporary_bytes).max().unwrap_or(0)),
+            if self.recomputes() { " (blocks are run again for the backward pass)" } else { "" },
             self.plans().map(Plan::dispatches).max().unwrap_or(0)
         ));
         if self.batch < self.model.config.train.batch {
@@ -380,7 +381,15 @@ impl Run {
     }
 
     fn plans(&self) -> impl Iterator<Item = &Plan> {
-        self.stage1.iter().chain(&self.stage2).map(|(steps, _)| &steps.plan)
+        self.steps().map(|steps| &steps.plan)
+    }
+
+    fn recomputes(&self) -> bool {
+        self.steps().any(|steps| steps.recomputes)
+    }
+
+    fn steps(&self) -> impl Iterator<Item = &Steps> {
+        self.stage1.iter().chain(&self.stage2).map(|(steps, _)| steps)
     }
 
     fn epochs(

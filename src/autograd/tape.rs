@@ -21,6 +21,7 @@ pub(super) enum Place {
     Alias(Value),
 }
 
+#[derive(Clone)]
 pub(super) struct ValueInfo {
     pub(super) name: String,
     pub(super) shape: Vec<usize>,
@@ -99,6 +100,7 @@ pub struct Tape {
     variables: HashMap<VarId, Value>,
     frozen: HashSet<VarId>,
     forward_only: bool,
+    recomputes: bool,
 }
 
 impl Tape {
@@ -113,6 +115,7 @@ impl Tape {
             variables: HashMap::new(),
             frozen: HashSet::new(),
             forward_only: false,
+            recomputes: false,
         }
     }
 
@@ -120,6 +123,12 @@ impl Tape {
     /// keeps anything for its gradient.
     pub fn forward_only(variant: Variant) -> Self {
         Self { forward_only: true, ..Self::new(variant) }
+    }
+
+    /// From now on the results of [parts](Self::part) are kept for the backward pass, what lies within them is not:
+    /// less memory for one more forward pass (Chen et al. 2016, arXiv 1604.06174).
+    pub fn recompute(&mut self) {
+        self.recomputes = true;
     }
 
     /// Which of a family's kernels to record.
@@ -253,6 +262,57 @@ impl Tape {
         }
     }
 
+    /// Records a part of a network that turns `x` into one value. Where the tape [recomputes](Self::recompute), the
+    /// backward pass runs the part's launches again before it needs them: on the values that the rules know, while
+    /// the first run has values of its own, which end with it. A variable that the part writes is written twice,
+    /// the same.
+    ///
+    /// # Errors
+    /// Those of `record`.
+    pub fn part(
+        &mut self,
+        x: Value,
+        record: impl FnOnce(&mut Self, Value) -> Result<Value>,
+    ) -> Result<Value> {
+        let first = [self.values.len(), self.dispatches.len(), self.nodes.len()];
+        let y = record(self, x)?;
+        if !self.recomputes || self.nodes.len() == first[2] {
+            return Ok(y);
+        }
+        let again = self.dispatches.split_off(first[1]);
+        let nodes = self.nodes.split_off(first[2]);
+        let mut own = HashMap::new();
+        for i in first[0]..self.values.len() {
+            let info = self.values[i].clone();
+            let place = match info.place {
+                Place::Variable(_) => continue,
+                Place::Temporary => Place::Temporary,
+                Place::Alias(of) => Place::Alias(own.get(&of).copied().unwrap_or(of)),
+            };
+            own.insert(Value(i), self.push(ValueInfo { place, needs_grad: false, ..info }));
+        }
+        let of_first_run = |v: Value| own.get(&v).copied().unwrap_or(v);
+        for mut launch in again.iter().cloned() {
+            launch.bindings.iter_mut().for_each(|(v, _)| *v = of_first_run(*v));
+            self.dispatches.push(launch);
+        }
+        let mut inputs = Vec::new();
+        for input in nodes.iter().flat_map(|node| &node.inputs) {
+            if !own.contains_key(input) && self.needs_grad(*input) && !inputs.contains(input) {
+                inputs.push(*input);
+            }
+        }
+        let of_inputs = inputs.clone();
+        let out = of_first_run(y);
+        self.rule(out, &inputs, move |tape, grad, _| {
+            tape.dispatches.extend(again);
+            let mut grads = HashMap::from([(y, grad)]);
+            tape.walk(nodes, &mut grads)?;
+            Ok(of_inputs.iter().map(|v| grads.remove(v)).collect())
+        });
+        Ok(out)
+    }
+
     /// Keeps a value's memory after the step, so that it can be read.
     pub fn keep(&mut self, v: Value) {
         self.kept.push(v);
@@ -301,7 +361,18 @@ impl Tape {
             };
             grads.insert(output, sum);
         }
-        for node in std::mem::take(&mut self.nodes).into_iter().rev() {
+        let nodes = std::mem::take(&mut self.nodes);
+        self.walk(nodes, &mut grads)?;
+        let of_variables = grads.into_iter().filter_map(|(v, g)| match self.info(v).place {
+            Place::Variable(id) => Some((id, g)),
+            _ => None,
+        });
+        Ok(Gradients(of_variables.collect()))
+    }
+
+    /// Walks back over `nodes`, adding to `grads`.
+    fn walk(&mut self, nodes: Vec<Node>, grads: &mut HashMap<Value, Value>) -> Result<()> {
+        for node in nodes.into_iter().rev() {
             let of_outputs: Vec<Option<Value>> =
                 node.outputs.iter().map(|v| grads.remove(v)).collect();
             if of_outputs.iter().all(Option::is_none) {
@@ -318,10 +389,6 @@ impl Tape {
                 grads.insert(*input, sum);
             }
         }
-        let of_variables = grads.into_iter().filter_map(|(v, g)| match self.info(v).place {
-            Place::Variable(id) => Some((id, g)),
-            _ => None,
-        });
-        Ok(Gradients(of_variables.collect()))
+        Ok(())
     }
 }

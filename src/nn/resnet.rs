@@ -108,7 +108,8 @@ impl ResNet {
         &self.widths
     }
 
-    /// The map of every stage, `[N, H, W, D]` each, from images `[N, H, W, C]`.
+    /// The map of every stage, `[N, H, W, D]` each, from images `[N, H, W, C]`. The stem and each block are a
+    /// [part](Tape::part).
     ///
     /// # Errors
     /// Images too small for the network, or of another number of channels.
@@ -119,16 +120,16 @@ impl ResNet {
         images: Value,
         mode: Mode,
     ) -> Result<Vec<Value>> {
-        let x = self.stem.0.forward(tape, store, images)?;
-        let x = self.stem.1.forward(tape, store, x, mode)?;
-        let mut x = relu(tape, x)?;
-        if self.max_pool {
-            x = pool::max_pool(tape, x, 3, 2, 1)?;
-        }
+        let mut x = tape.part(images, |tape, x| {
+            let x = self.stem.0.forward(tape, store, x)?;
+            let x = self.stem.1.forward(tape, store, x, mode)?;
+            let x = relu(tape, x)?;
+            if self.max_pool { pool::max_pool(tape, x, 3, 2, 1) } else { Ok(x) }
+        })?;
         let mut maps = Vec::new();
         for stage in &self.stages {
             for block in stage {
-                x = block.forward(tape, store, x, mode)?;
+                x = tape.part(x, |tape, x| block.forward(tape, store, x, mode))?;
             }
             maps.push(x);
         }
