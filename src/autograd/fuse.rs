@@ -7,8 +7,8 @@
 //! ```
 //! Results are the same bits: nothing is computed in another way.
 
+use super::relu_role::ReluRole;
 use super::tape::{Dispatch, Place, Tape, Value};
-use crate::ops::ReluRole;
 use std::collections::HashMap;
 
 /// Which launches write and read a value's memory, by number.

@@ -2,6 +2,7 @@
 
 mod fuse;
 mod plan;
+mod relu_role;
 mod tape;
 
 pub use plan::{Plan, PlanOptions};

@@ -17,10 +17,10 @@ pub const SHADERS: &[&Shader] =
     &[&RELU, &RELU_VEC4, &RELU_BACKWARD, &RELU_BACKWARD_VEC4, &SOFTPLUS, &SOFTPLUS_BACKWARD];
 
 /// The kernels of [`relu`]: x, y.
-pub(super) const RELUS: [&Shader; 2] = [&RELU, &RELU_VEC4];
+pub(crate) const RELUS: [&Shader; 2] = [&RELU, &RELU_VEC4];
 
 /// The kernels of its gradient: grad_y, y, grad_x.
-pub(super) const RELU_BACKWARDS: [&Shader; 2] = [&RELU_BACKWARD, &RELU_BACKWARD_VEC4];
+pub(crate) const RELU_BACKWARDS: [&Shader; 2] = [&RELU_BACKWARD, &RELU_BACKWARD_VEC4];
 
 /// `max(x, 0)`; keeps the output for the backward pass.
 ///

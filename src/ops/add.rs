@@ -16,7 +16,7 @@ pub(super) const RESTATED: &[Restated] =
     &[(&FORWARD, super::RELU_OR_NOT), (&FORWARD_VEC4, super::RELU_OR_NOT)];
 
 /// The kernels of the sum, their last binding.
-pub(super) const FORWARDS: [&Shader; 2] = [&FORWARD, &FORWARD_VEC4];
+pub(crate) const FORWARDS: [&Shader; 2] = [&FORWARD, &FORWARD_VEC4];
 
 /// `a + b` of equal shapes.
 ///

@@ -60,10 +60,10 @@ pub(super) const RESTATED: &[Restated] = &[
 ];
 
 /// The kernels that write `y`, their last binding, from `x`, their first.
-pub(super) const FORWARDS: [&Shader; 2] = [&FORWARD, &FORWARD_VEC4];
+pub(crate) const FORWARDS: [&Shader; 2] = [&FORWARD, &FORWARD_VEC4];
 
 /// The kernels that read the gradient of `y`, their first binding, and `x`, their second.
-pub(super) const BACKWARDS: [&Shader; 4] =
+pub(crate) const BACKWARDS: [&Shader; 4] =
     [&BACKWARD_SUMS, &BACKWARD_SUMS_VEC4, &BACKWARD_INPUT, &BACKWARD_INPUT_VEC4];
 
 /// Normalises each channel of `x: [.., C]` by the mean and the biased variance of this batch, taken

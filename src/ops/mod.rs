@@ -26,14 +26,11 @@ pub mod nt_xent;
 pub mod optimizer;
 pub mod pool;
 pub mod reduce;
-mod relu_role;
 pub mod resize;
 pub mod rotation;
 pub mod select;
 pub mod softmax;
 pub mod variance;
-
-pub(crate) use relu_role::ReluRole;
 
 use crate::autograd::Dispatch;
 use crate::gpu::{Kernel, Restated, Shader, Variant, params};

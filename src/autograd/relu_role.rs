@@ -1,11 +1,11 @@
 //! How plans tell which launches can do a ReLU's work too.
 
-use super::{activation, add, batch_norm};
 use crate::gpu::{Kernel, Shader};
+use crate::ops::{activation, add, batch_norm};
 
 /// What a launch has to do with a ReLU, for plans that join the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ReluRole {
+pub(super) enum ReluRole {
     /// The ReLU: x, y.
     Forward,
     /// Its gradient: grad_y, y, grad_x.
@@ -22,7 +22,7 @@ pub(crate) enum ReluRole {
 
 impl ReluRole {
     /// The role of a kernel that has one.
-    pub(crate) fn of(kernel: &Kernel) -> Option<Self> {
+    pub(super) fn of(kernel: &Kernel) -> Option<Self> {
         let is = |shaders: &[&'static Shader]| {
             shaders.iter().any(|shader| std::ptr::eq(kernel.shader, *shader))
         };
@@ -37,7 +37,7 @@ impl ReluRole {
     }
 
     /// The kernel with a ReLU.
-    pub(crate) fn joined(kernel: &Kernel) -> Kernel {
+    pub(super) fn joined(kernel: &Kernel) -> Kernel {
         Kernel::with(kernel.shader, &[("RELU", 1)])
     }
 }
