@@ -36,9 +36,11 @@ def main():
     parse.add_argument("--masks", action="store_true")
     o = parse.parse_args()
     counts, figures = sorted(o.counts), {}
+    # A file, or else a name to look for in PATH.
+    program = str(o.anomem.resolve() if o.anomem.is_file() else o.anomem)
 
     def anomem(*words):
-        subprocess.run([str(o.anomem), *map(str, words), "-q"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([program, *map(str, words), "-q"], check=True, stdout=subprocess.DEVNULL)
 
     def measure(key, model, rest, name):
         json_file = o.out / f"{name}.json"
