@@ -82,7 +82,7 @@ fn record(
         statistics_momentum: 0.1,
     };
     let lr = t.variable(store, inputs.lr);
-    module.update(t, store, &update, lr, &trained)?;
+    module.update(t, store, &update, lr, &trained, &[])?;
     t.keep(loss);
     Plan::compile(gpu, t, store, &PlanOptions::default())
 }

@@ -42,6 +42,7 @@ mod reduce;
 mod reference;
 mod resize;
 mod rotation;
+mod rows;
 mod scoring;
 mod select;
 mod softmax;

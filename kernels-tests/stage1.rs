@@ -2,11 +2,12 @@
 
 use crate::harness::{gpu, root, variants};
 use anomem::anomem::objective::{Pairs, Weights, contrast};
-use anomem::anomem::{Config, Model};
+use anomem::anomem::{Config, Encoded, Model};
 use anomem::autograd::{Element, Plan, PlanOptions, Tape, Value};
 use anomem::data::ChannelStats;
 use anomem::gpu::{Gpu, Variant};
 use anomem::nn::{Group, Kind, Mode, UpdateOptions};
+use anomem::ops::rows::{join, split};
 use anomem::tensor::VarId;
 use safetensors::SafeTensors;
 
@@ -91,6 +92,19 @@ struct Trained {
 
 /// `labelled`: with labels that are still to be written; else all images are normal.
 fn record_step(gpu: &Gpu, variant: Variant, golden: &Golden, labelled: bool) -> Trained {
+    record_encoded(gpu, variant, golden, labelled, |model, tape, x| {
+        model.encode(tape, x, 2, Mode::Train).unwrap()
+    })
+}
+
+/// A step on what `encode` makes of the two views of six images.
+fn record_encoded(
+    gpu: &Gpu,
+    variant: Variant,
+    golden: &Golden,
+    labelled: bool,
+    encode: impl FnOnce(&mut Model, &mut Tape, Value) -> Encoded,
+) -> Trained {
     let mut config = Config::preset("tiny").unwrap();
     for setting in [
         "image.size=16",
@@ -124,7 +138,7 @@ fn record_step(gpu: &Gpu, variant: Variant, golden: &Golden, labelled: bool) -> 
     let mut tape = Tape::new(variant);
     let t = &mut tape;
     let x = t.variable(&model.store, input);
-    let maps = model.maps(t, x, Mode::Train).unwrap();
+    let Encoded { maps, statistics } = encode(&mut model, t, x);
     let pairs = positions.map(|var| {
         let p = t.variable(&model.store, var);
         Pairs { first: p, second: p, valid: None }
@@ -142,7 +156,7 @@ fn record_step(gpu: &Gpu, variant: Variant, golden: &Golden, labelled: bool) -> 
         statistics_momentum: 0.1,
     };
     let rate = t.variable(&model.store, lr);
-    model.module.update(t, &model.store, &update, rate, &trained).unwrap();
+    model.module.update(t, &model.store, &update, rate, &trained, &statistics).unwrap();
     let terms: Vec<[Value; 2]> = terms
         .iter()
         .filter_map(|s| s.contrast.as_ref())
@@ -293,5 +307,96 @@ fn a_step_with_anomalies_matches_pytorch() {
             compared += 1;
         }
         assert_eq!(compared, 5, "gradients compared");
+    }
+}
+
+/// What step 0 leaves: losses, and of every parameter the gradient and the new value.
+fn left(gpu: &Gpu, t: &Trained, golden: &Golden) -> (Vec<[f64; 2]>, Vec<Vec<f32>>) {
+    let terms = run_step(gpu, t, golden, 0);
+    let of_parameters = t.model.module.parameters.iter().flat_map(|p| [p.grad, p.value]);
+    let read = |var| t.model.store.download(gpu, var).unwrap();
+    (terms, of_parameters.map(read).collect())
+}
+
+/// The loss over all images of three micro-batches, the norms of each taking its own statistics: to the bit what
+/// is found without running anything again, but in less memory.
+#[test]
+fn micro_batches_change_no_bit_of_a_step_whose_norms_see_them_apart() {
+    let Some(gpu) = gpu(false) else { return };
+    let golden = Golden::read();
+    for variant in variants(gpu) {
+        let micro = record_encoded(gpu, variant, &golden, false, |model, t, x| {
+            model.config.train.micro_batch = 2;
+            model.encode(t, x, 2, Mode::Train).unwrap()
+        });
+        let kept = record_encoded(gpu, variant, &golden, false, |model, t, x| {
+            let mut encoded = Encoded { maps: Vec::new(), statistics: Vec::new() };
+            let mut of_scales = [Vec::new(), Vec::new()];
+            for part in split(t, x, 2, &[2, 2, 2]).unwrap() {
+                let maps = model.maps(t, part, Mode::Train).unwrap();
+                of_scales.iter_mut().zip(maps).for_each(|(list, map)| list.push(map));
+                let seen = model.module.batch_statistics(t, &model.store, 1.0 / 3.0).unwrap();
+                encoded.statistics.push(seen);
+            }
+            encoded.maps = of_scales.iter().map(|maps| join(t, maps, 2).unwrap()).collect();
+            encoded
+        });
+        let (want, got) = (left(gpu, &kept, &golden), left(gpu, &micro, &golden));
+        assert!(want.1.iter().flatten().all(|v| v.is_finite()));
+        assert!(got == want, "{variant:?}");
+        let bytes = [&kept, &micro].map(|t| t.plan.temporary_bytes());
+        assert!(bytes[1] < bytes[0], "{variant:?}: {bytes:?} bytes");
+
+        // Running statistics: a tenth of the way to the mean over the micro-batches, each encoded by itself.
+        let mut means = vec![Vec::new(); micro.model.module.statistics.len()];
+        for part in 0..3 {
+            let alone = record_encoded(gpu, variant, &golden, false, |model, t, x| {
+                let x = split(t, x, 2, &[2, 2, 2]).unwrap()[part];
+                let maps = model.maps(t, x, Mode::Train).unwrap();
+                // The loss of three times the same images; only the statistics are looked at.
+                let maps = maps.iter().map(|map| join(t, &[*map; 3], 2).unwrap()).collect();
+                Encoded { maps, statistics: Vec::new() }
+            });
+            run_step(gpu, &alone, &golden, 0);
+            for (list, s) in means.iter_mut().zip(&alone.model.module.statistics) {
+                list.push(alone.model.store.download::<f32>(gpu, s.batch).unwrap());
+            }
+        }
+        for (s, batches) in micro.model.module.statistics.iter().zip(means) {
+            let start = if s.name.ends_with("var") { 1.0 } else { 0.0 };
+            let mean = |i: usize| batches.iter().map(|b| b[i]).sum::<f32>() / 3.0;
+            let want: Vec<f32> =
+                (0..batches[0].len()).map(|i| 0.9 * start + 0.1 * mean(i)).collect();
+            let off = relative(&micro.model.store.download(gpu, s.running).unwrap(), &want);
+            assert!(off < 1e-6, "{variant:?} {}: off by {off:e}", s.name);
+        }
+    }
+}
+
+/// With norms that take running statistics, images do not see each other in the encoder: micro-batches of any size are
+/// one pass up to rounding.
+#[test]
+fn micro_batches_are_one_pass_where_norms_do_not_tell_them_apart() {
+    let Some(gpu) = gpu(false) else { return };
+    let golden = Golden::read();
+    for variant in variants(gpu) {
+        let with = |images: usize| {
+            let step = record_encoded(gpu, variant, &golden, false, |model, t, x| {
+                model.config.train.micro_batch = images;
+                model.encode(t, x, 2, Mode::Evaluate).unwrap()
+            });
+            left(gpu, &step, &golden)
+        };
+        let want = with(0);
+        for images in [1, 2, 4] {
+            let got = with(images);
+            for (got, want) in got.0.iter().flatten().zip(want.0.iter().flatten()) {
+                assert!((got / want - 1.0).abs() < 1e-6, "{variant:?} {images}: {got} {want}");
+            }
+            for (i, (got, want)) in got.1.iter().zip(&want.1).enumerate() {
+                let off = relative(got, want);
+                assert!(off < 1e-5, "{variant:?}, {images} at once, tensor {i}: off by {off:e}");
+            }
+        }
     }
 }

@@ -311,6 +311,10 @@ fn blocks_run_again_where_the_budget_asks_for_it() {
     let told = text(&run(&dir, &with("again", "--memory-budget 56MiB")).stderr);
     assert!(told.contains("temporaries (blocks are run again for the backward pass)"), "{told}");
     run(&dir, &with("whole", kept));
+    // A whole network run again, a few images at a time, needs less still; its norms see other batches.
+    let micro = "--set train.micro_batch=4 --memory-budget 40MiB";
+    let told = text(&run(&dir, &with("micro", &format!("{kept} {micro}"))).stderr);
+    assert!(told.contains("batches of 32, at most 4 encoded at once"), "{told}");
     // One step: the same losses, and gradients that are added up in another order.
     let figure = |run: &str, key: &str| log(&dir.path().join(run))[0][key].as_f64().unwrap();
     assert_eq!(figure("again", "loss"), figure("whole", "loss"));

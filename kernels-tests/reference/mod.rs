@@ -28,6 +28,7 @@ pub mod pool;
 pub mod reduce;
 pub mod resize;
 pub mod rotation;
+pub mod rows;
 pub mod select;
 pub mod softmax;
 pub mod variance;

@@ -174,6 +174,9 @@ pub struct TrainConfig {
     /// What of the forward pass is run again for the backward pass, instead of kept.
     #[serde(default = "where_memory_asks")]
     pub recompute: Recompute,
+    /// Images that are encoded at once, of a batch whose loss is taken as one; 0: the whole batch.
+    #[serde(default)]
+    pub micro_batch: usize,
     /// Passes over the training images; 0 leaves the network untrained.
     pub epochs: usize,
     /// Steps that a training takes at least: small sets are passed over more often.
@@ -1281,6 +1284,7 @@ mod tests {
             "flips = \"none\"",
             "backbone = \"tuned\"",
             "recompute = \"auto\"",
+            "micro_batch = 0",
             "gradient = \"unrolled\"",
             "gradient_terms = 4",
         ];

@@ -117,7 +117,7 @@ impl Classifier {
             statistics_momentum: STATISTICS_MOMENTUM,
         };
         let rate = t.variable(&store, lr);
-        module.update(t, &store, &update, rate, &trained)?;
+        module.update(t, &store, &update, rate, &trained, &[])?;
         t.keep(loss);
         let step = compile(t, "linear evaluation")?;
         let mut tape = Tape::forward_only(gpu.report().variant());

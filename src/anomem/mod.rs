@@ -38,7 +38,7 @@ pub use evaluate::{Judged, NearestPixels, score_samples, test};
 pub use glimpse::Glimpse;
 pub use heads::Heads;
 pub use journal::{ContrastRecord, EpochRecord, Journal, MemoryRecord, ScaleRecord};
-pub use model::{Calibration, Model, Recollection, Scale};
+pub use model::{Calibration, Encoded, Model, Recollection, Scale};
 pub use pretrained::{Origin, Pretrained};
 pub use scorer::{Score, Scorer};
 pub use set::TrainingSet;

@@ -7,8 +7,10 @@ use super::heads::Heads;
 use crate::autograd::{Tape, Value};
 use crate::data::ChannelStats;
 use crate::gpu::Gpu;
-use crate::nn::{self, Builder, Depth, Group, Kind, Linear, Mode, Module, ResNet, ResNetOptions};
-use crate::ops::{affine, augment, gather, hopfield, nearest, normalize};
+use crate::nn::{
+    self, BatchStatistics, Builder, Depth, Group, Kind, Linear, Mode, Module, ResNet, ResNetOptions,
+};
+use crate::ops::{affine, augment, gather, hopfield, nearest, normalize, rows};
 use crate::tensor::{Element, Store, VarId};
 use crate::{Error, Result};
 
@@ -66,6 +68,14 @@ impl Calibration {
     /// Leaves every figure as it is.
     pub const NONE: Self =
         Self { score_mean: 0.0, score_std: 1.0, position_mean: 0.0, position_std: 1.0 };
+}
+
+/// What [`Model::encode`] records.
+pub struct Encoded {
+    /// The map of each scale, `[N, H, W, D]`.
+    pub maps: Vec<Value>,
+    /// Of each micro-batch in training; none where the batch was encoded at once.
+    pub statistics: Vec<BatchStatistics>,
 }
 
 /// A detector and its weights on the GPU.
@@ -250,6 +260,41 @@ impl Model {
     pub fn maps(&self, tape: &mut Tape, images: Value, mode: Mode) -> Result<Vec<Value>> {
         let all = self.encoder.forward(tape, &self.store, images, mode)?;
         Ok(self.scales.iter().map(|s| all[s.stage - 1]).collect())
+    }
+
+    /// Records the encoder on `views` views that lie behind each other in `images`, `train.micro_batch` images at a time:
+    /// the backward pass runs each micro-batch again, so that never more than one has its activations in memory (Gao
+    /// et al. 2021, arXiv 2101.06983). Maps come in the order of the images, as those of [`Self::maps`]; only batch norm
+    /// tells the micro-batches apart, of each of which it takes the statistics.
+    ///
+    /// # Errors
+    /// Those of the operations.
+    pub fn encode(
+        &self,
+        tape: &mut Tape,
+        images: Value,
+        views: usize,
+        mode: Mode,
+    ) -> Result<Encoded> {
+        let (batch, most) = (tape.shape(images)[0] / views, self.config.train.micro_batch);
+        if most == 0 || most >= batch {
+            return Ok(Encoded { maps: self.maps(tape, images, mode)?, statistics: Vec::new() });
+        }
+        let count = batch.div_ceil(most);
+        let sizes: Vec<usize> =
+            (1..=count).map(|i| i * batch / count - (i - 1) * batch / count).collect();
+        let mut parts = vec![Vec::new(); self.scales.len()];
+        let mut statistics = Vec::new();
+        for (micro, size) in rows::split(tape, images, views, &sizes)?.into_iter().zip(&sizes) {
+            let maps = tape.rerun(|tape| self.maps(tape, micro, mode))?;
+            parts.iter_mut().zip(maps).for_each(|(parts, map)| parts.push(map));
+            if mode == Mode::Train {
+                let share = *size as f64 / batch as f64;
+                statistics.push(self.module.batch_statistics(tape, &self.store, share)?);
+            }
+        }
+        let maps = parts.iter().map(|parts| rows::join(tape, parts, views));
+        Ok(Encoded { maps: maps.collect::<Result<_>>()?, statistics })
     }
 
     /// Takes D-vectors `[R, D]` into the space where queries and prototypes meet and where the

@@ -2,7 +2,7 @@
 
 use super::config::{BackboneTraining, MemoryInit, MemoryKind};
 use super::feed::Feed;
-use super::model::Model;
+use super::model::{Encoded, Model};
 use super::set::permutation;
 use super::step::{augmentation, counters_of};
 use crate::autograd::{Plan, PlanOptions, Tape, Value};
@@ -71,7 +71,8 @@ impl Start {
             let draws = augment::draw(t, &options, counters, source.ids, 2)?;
             let x = augment::views(t, &source.images, source.slots, draws, &options)?;
             let frozen = model.config.train.backbone == BackboneTraining::Frozen;
-            let maps = model.maps(t, x, if frozen { Mode::Evaluate } else { Mode::Train })?;
+            let mode = if frozen { Mode::Evaluate } else { Mode::Train };
+            let Encoded { maps, statistics } = model.encode(t, x, 2, mode)?;
             let mut vectors: Vec<Value> = Vec::new();
             for (scale, map) in model.scales.iter().zip(maps) {
                 let rows = t.len(map) / scale.dim;
@@ -81,8 +82,8 @@ impl Start {
             if !frozen {
                 let none = t.variable(&model.store, self.none);
                 let trained = Group::Encoder..=Group::Memory;
-                let store = &model.store;
-                model.module.update_statistics(t, store, STATISTICS_MOMENTUM, none, &trained)?;
+                let (store, momentum) = (&model.store, STATISTICS_MOMENTUM);
+                model.module.update_statistics(t, store, momentum, none, &trained, &statistics)?;
             }
             vectors.iter().for_each(|v| t.keep(*v));
             let options = PlanOptions { label: "start".into(), ..Default::default() };

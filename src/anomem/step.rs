@@ -3,7 +3,7 @@
 use super::config::{BackboneTraining, Config, HeadKind, MemoryKind, Recompute, Stage2Training};
 use super::feed::Feed;
 use super::labels::{Composition, Labels};
-use super::model::Model;
+use super::model::{Encoded, Model};
 use super::objective::{self, Contrast, Terms, Weights};
 use super::revival::Revival;
 use super::set::Marks;
@@ -293,7 +293,7 @@ fn record(
     let draws = augment::draw(t, &options, counters, source.ids, views)?;
     let x = augment::views(t, &images, slots, draws, &options)?;
     let mode = if trained.contains(&Group::Encoder) { Mode::Train } else { Mode::Evaluate };
-    let maps = model.maps(t, x, mode)?;
+    let Encoded { maps, statistics } = model.encode(t, x, views, mode)?;
     let mut terms = if views == 2 {
         let pairs = objective::draw_pairs(model, t, &maps, counters, draws)?;
         objective::contrast(model, t, &maps, &pairs, labels.as_ref().map(|l| l.normal))?
@@ -319,7 +319,7 @@ fn record(
         statistics_momentum: STATISTICS_MOMENTUM,
     };
     let rate = t.variable(store, variables.lr);
-    let health = model.module.update(t, store, &update, rate, &trained)?;
+    let health = model.module.update(t, store, &update, rate, &trained, &statistics)?;
     for (term, var) in terms.iter().zip(&variables.used) {
         if let Some(recall) = &term.recall {
             let flags = t.variable(store, *var);

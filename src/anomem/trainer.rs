@@ -348,8 +348,12 @@ impl Run {
             n => format!(" and {n} labelled anomalies"),
         };
         let what = if self.model.config.image.tile > 0 { "tiles" } else { "images" };
+        let micro = match self.model.config.train.micro_batch {
+            0 => String::new(),
+            n => format!(", at most {n} encoded at once"),
+        };
         observer.note(&format!(
-            "{} training {what}{anomalies}, {} images to calibrate on; batches of {}; {:.2} million parameters",
+            "{} training {what}{anomalies}, {} images to calibrate on; batches of {}{micro}; {:.2} million parameters",
             self.split.normals.len(),
             self.held_out.images(),
             self.batch,

@@ -262,10 +262,8 @@ impl Tape {
         }
     }
 
-    /// Records a part of a network that turns `x` into one value. Where the tape [recomputes](Self::recompute), the
-    /// backward pass runs the part's launches again before it needs them: on the values that the rules know, while
-    /// the first run has values of its own, which end with it. A variable that the part writes is written twice,
-    /// the same.
+    /// Records a part of a network that turns `x` into one value, [run again](Self::rerun) for the backward pass where
+    /// the tape [recomputes](Self::recompute).
     ///
     /// # Errors
     /// Those of `record`.
@@ -274,15 +272,32 @@ impl Tape {
         x: Value,
         record: impl FnOnce(&mut Self, Value) -> Result<Value>,
     ) -> Result<Value> {
-        let first = [self.values.len(), self.dispatches.len(), self.nodes.len()];
-        let y = record(self, x)?;
-        if !self.recomputes || self.nodes.len() == first[2] {
-            return Ok(y);
+        if !self.recomputes {
+            return record(self, x);
         }
-        let again = self.dispatches.split_off(first[1]);
-        let nodes = self.nodes.split_off(first[2]);
+        Ok(self.rerun(|tape| Ok(vec![record(tape, x)?]))?[0])
+    }
+
+    /// Records what leads to some values, of which only they are kept for the backward pass, which runs the launches
+    /// again before it needs what lies within: on the values that the rules know, while the first run has values of
+    /// its own, which end with it. A variable that is written is written twice, the same.
+    ///
+    /// # Errors
+    /// Those of `record`.
+    pub fn rerun(
+        &mut self,
+        record: impl FnOnce(&mut Self) -> Result<Vec<Value>>,
+    ) -> Result<Vec<Value>> {
+        let first_value = self.values.len();
+        let (first_launch, first_node) = (self.dispatches.len(), self.nodes.len());
+        let results = record(self)?;
+        if self.nodes.len() == first_node {
+            return Ok(results);
+        }
+        let again = self.dispatches.split_off(first_launch);
+        let nodes = self.nodes.split_off(first_node);
         let mut own = HashMap::new();
-        for i in first[0]..self.values.len() {
+        for i in first_value..self.values.len() {
             let info = self.values[i].clone();
             let place = match info.place {
                 Place::Variable(_) => continue,
@@ -303,14 +318,15 @@ impl Tape {
             }
         }
         let of_inputs = inputs.clone();
-        let out = of_first_run(y);
-        self.rule(out, &inputs, move |tape, grad, _| {
+        let kept: Vec<Value> = results.iter().map(|v| of_first_run(*v)).collect();
+        self.rule_of_many(&kept, &inputs, move |tape, of_kept, _| {
             tape.dispatches.extend(again);
-            let mut grads = HashMap::from([(y, grad)]);
+            let of_results = results.iter().zip(of_kept);
+            let mut grads = of_results.filter_map(|(v, grad)| Some((*v, (*grad)?))).collect();
             tape.walk(nodes, &mut grads)?;
             Ok(of_inputs.iter().map(|v| grads.remove(v)).collect())
         });
-        Ok(out)
+        Ok(kept)
     }
 
     /// Keeps a value's memory after the step, so that it can be read.

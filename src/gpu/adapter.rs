@@ -65,8 +65,20 @@ impl AdapterReport {
     /// In which form this adapter's driver gets kernels.
     pub(super) fn dialect(&self) -> Dialect {
         let llvmpipe = self.name.contains("llvmpipe");
-        Dialect { copied_params: llvmpipe, wide_reads: llvmpipe && self.int64, texels: llvmpipe }
+        let wide_reads = llvmpipe && self.int64;
+        let texels = llvmpipe && !(wide_reads && inserts_lanes_in_registers());
+        Dialect { copied_params: llvmpipe, wide_reads, texels }
     }
+}
+
+/// Whether this processor puts a 64-bit value into a lane that is known at run time without going through memory.
+/// LLVM compares and selects with AVX-512 and stores and loads again without; reads of storage then cost three times
+/// as much, and a copy into a texture pays.
+fn inserts_lanes_in_registers() -> bool {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    return std::is_x86_feature_detected!("avx512f");
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+    return false;
 }
 
 /// Which adapter to use: `--device INDEX|NAME|software`.

@@ -10,7 +10,8 @@ mod resnet;
 
 pub use layers::{BatchNorm, Conv2d, Linear};
 pub use module::{
-    Builder, Group, Health, Kind, Module, Parameter, Statistic, Trained, UpdateOptions,
+    BatchStatistics, Builder, Group, Health, Kind, Module, Parameter, Statistic, Trained,
+    UpdateOptions,
 };
 pub use resnet::{Depth, ResNet, ResNetOptions, Stem};
 

@@ -2,7 +2,7 @@
 
 use crate::autograd::{Gradients, Tape, Value};
 use crate::gpu::Gpu;
-use crate::ops::{finite, optimizer, reduce};
+use crate::ops::{affine, finite, optimizer, reduce};
 use crate::tensor::{Element, SlabId, Store, VarId};
 use crate::{Error, Result};
 use rand::{RngExt, SeedableRng};
@@ -264,6 +264,13 @@ pub struct UpdateOptions {
     pub statistics_momentum: f32,
 }
 
+/// Copies of the batch statistics that a micro-batch left, before the next one writes its own.
+pub struct BatchStatistics {
+    /// Of the batch's images.
+    share: f64,
+    of_groups: Vec<(Group, Value)>,
+}
+
 /// What [`Module::update`] measured, each `[1]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Health {
@@ -331,7 +338,8 @@ impl Module {
     }
 
     /// Records the optimiser of the groups `trained`: a count of values that are not finite, then, if
-    /// there are none, SGD with Nesterov momentum and the running statistics. `lr` is f32 `[1]`.
+    /// there are none, SGD with Nesterov momentum and the running statistics. `lr` is f32 `[1]`; `statistics` as
+    /// [`Self::update_statistics`] takes them.
     ///
     /// # Errors
     /// Groups without parameters, or those of the operations.
@@ -342,6 +350,7 @@ impl Module {
         options: &UpdateOptions,
         lr: Value,
         trained: &Trained,
+        statistics: &[BatchStatistics],
     ) -> Result<Health> {
         let of_trained = self.gradients.iter().find(|(groups, _)| groups == trained);
         let (_, all_grads) = of_trained
@@ -360,12 +369,32 @@ impl Module {
             let velocities = tape.variable(store, span.velocities);
             optimizer::sgd(tape, &sgd, values, grads, velocities, lr, non_finite)?;
         }
-        self.update_statistics(tape, store, options.statistics_momentum, non_finite, trained)?;
+        let momentum = options.statistics_momentum;
+        self.update_statistics(tape, store, momentum, non_finite, trained, statistics)?;
         Ok(Health { non_finite, grad_square })
     }
 
+    /// Records copies of the batch statistics, those of `share` of a batch's images.
+    ///
+    /// # Errors
+    /// Those of the operation.
+    pub fn batch_statistics(
+        &self,
+        tape: &mut Tape,
+        store: &Store,
+        share: f64,
+    ) -> Result<BatchStatistics> {
+        let mut copy = |&(group, _, batch): &(Group, VarId, VarId)| {
+            let batch = tape.variable(store, batch);
+            Ok((group, affine::affine(tape, batch, 1.0, 0.0)?))
+        };
+        let of_groups = self.running.iter().map(&mut copy).collect::<Result<_>>()?;
+        Ok(BatchStatistics { share, of_groups })
+    }
+
     /// Records the move of the running statistics of the groups `trained` towards the batch's, unless `non_finite` (u32 `[1]`)
-    /// says otherwise.
+    /// says otherwise: towards the mean of its micro-batches' `statistics` by their shares, or what the encoder left
+    /// last where there are none.
     ///
     /// # Errors
     /// Those of the operation.
@@ -376,11 +405,24 @@ impl Module {
         momentum: f32,
         non_finite: Value,
         trained: &Trained,
+        statistics: &[BatchStatistics],
     ) -> Result<()> {
-        for (_, running, batch) in self.running.iter().filter(|(group, ..)| trained.contains(group))
-        {
-            let (running, batch) = (tape.variable(store, *running), tape.variable(store, *batch));
-            optimizer::ema(tape, running, batch, momentum, non_finite)?;
+        for &(group, running, batch) in self.running.iter().filter(|(g, ..)| trained.contains(g)) {
+            let running = tape.variable(store, running);
+            if statistics.is_empty() {
+                let batch = tape.variable(store, batch);
+                optimizer::ema(tape, running, batch, momentum, non_finite)?;
+            }
+            // What comes later shrinks what was added before: so that each adds its share of the momentum in the end.
+            let mut later = 1.0;
+            for micro in statistics {
+                later -= micro.share;
+                let adds = f64::from(momentum) * micro.share;
+                let by = (adds / (1.0 - f64::from(momentum) * later)) as f32;
+                for (_, value) in micro.of_groups.iter().filter(|(of, _)| *of == group) {
+                    optimizer::ema(tape, running, *value, by, non_finite)?;
+                }
+            }
         }
         Ok(())
     }

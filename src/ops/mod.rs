@@ -28,6 +28,7 @@ pub mod pool;
 pub mod reduce;
 pub mod resize;
 pub mod rotation;
+pub mod rows;
 pub mod select;
 pub mod softmax;
 pub mod variance;
@@ -120,6 +121,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         reduce::SHADERS,
         resize::SHADERS,
         rotation::SHADERS,
+        rows::SHADERS,
         select::SHADERS,
         softmax::SHADERS,
         variance::SHADERS,
