@@ -73,6 +73,10 @@ def text_of(record):
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
+def shown(figure, factor=1, unit=""):
+    return "" if figure is None else f"{factor * figure:.1f}{unit}"
+
+
 def print_table(record):
     """The record in Markdown."""
     bounds = record["bounds"]
@@ -83,10 +87,10 @@ def print_table(record):
         unit = "GFLOP/s" if row["limit"] == "arithmetic" else "GB/s"
         print(f"| {row['name']} | {row['pass']} | {row['ms']:.2f} | {row['rate']:.1f} {unit} "
               f"| {100 * row['share_of_bound']:.0f} % |")
-    print("\n| step | batch | seconds | images/s | MiB |\n|---|---|---|---|---|")
+    print("\n| step | batch | seconds | images/s | MiB | of host | first s |\n|---|---|---|---|---|---|---|")
     for row in record["steps"]:
         print(f"| {row['name']} | {row['batch']} | {row['seconds']:.3f} | {row['images_per_second']:.0f} "
-              f"| {row['mib']:.0f} |")
+              f"| {row['mib']:.0f} | {shown(row.get('host_share'), 100, ' %')} | {shown(row.get('first_seconds'))} |")
 
 
 def main():

@@ -46,6 +46,12 @@ fn trainings_and_scoring_are_timed() {
         let [batch, seconds, rate, mib] =
             ["batch", "seconds", "images_per_second", "mib"].map(|key| row[key].as_f64().unwrap());
         assert!((seconds * rate / batch - 1.0).abs() < 1e-9 && mib > 1.0, "{row}");
+        // The heads' stage begins when the network is there; scoring is no training.
+        let name = row["name"].as_str().unwrap();
+        let host = row["host_share"].as_f64();
+        assert_eq!(host.is_some(), !name.ends_with("scoring"), "{row}");
+        assert!(host.is_none_or(|share| share > 0.0 && share < 1.0), "{row}");
+        assert_eq!(row["first_seconds"].as_f64().is_some(), name.ends_with("stage 1"), "{row}");
     }
 }
 

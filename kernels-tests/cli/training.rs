@@ -309,7 +309,11 @@ fn blocks_run_again_where_the_budget_asks_for_it() {
     let tight = with("tight", &format!("{kept} --memory-budget 56MiB"));
     assert!(refused(&dir, &tight).contains("training needs"));
     let told = text(&run(&dir, &with("again", "--memory-budget 56MiB")).stderr);
-    assert!(told.contains("temporaries (blocks are run again for the backward pass)"), "{told}");
+    assert!(
+        told.contains("17 parts of the network are run again for the backward pass)"),
+        "{told}"
+    );
+    assert!(!told.contains("(17 of 17 parts"), "more than needed: {told}");
     run(&dir, &with("whole", kept));
     // A whole network run again, a few images at a time, needs less still; its norms see other batches.
     let micro = "--set train.micro_batch=4 --memory-budget 40MiB";

@@ -442,7 +442,7 @@ words! {
 words! {
     /// What of the forward pass is run again for the backward pass (Chen et al. 2016, arXiv 1604.06174).
     Recompute {
-        /// The backbone's blocks where the memory, or the budget for it, does not hold a step otherwise.
+        /// As few of the backbone's blocks, from the first on, as make a step fit into memory or the budget for it.
         Auto,
         /// Nothing.
         None,

@@ -31,6 +31,10 @@ pub struct EpochRecord {
     pub images_per_second: f64,
     /// Seconds taken.
     pub seconds: f64,
+    /// Those in which the host prepared and submitted steps; while it waits for the adapter, it only counts under
+    /// `--profile`, which waits for each step.
+    #[serde(default)]
+    pub host_seconds: f64,
 }
 
 impl EpochRecord {
@@ -250,6 +254,7 @@ mod tests {
                 non_finite_steps: 0,
                 images_per_second: 100.0,
                 seconds: 20.0,
+                host_seconds: 0.01,
             };
             let records: Vec<_> = contrasts.iter().map(|c| record(*c)).collect();
             (1..=records.len())
@@ -291,6 +296,7 @@ mod tests {
             non_finite_steps: 0,
             images_per_second: 100.0,
             seconds: 20.0,
+            host_seconds: 0.01,
         };
         let list = record.scalars().unwrap();
         let of = |name: &str| list.iter().find(|(n, _)| n == name).map(|(_, value)| *value);

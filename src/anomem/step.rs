@@ -16,6 +16,7 @@ use crate::tensor::{Element, VarId};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Steps whose losses are read back together.
 pub(super) const HISTORY: usize = 64;
@@ -60,6 +61,11 @@ impl Phase {
         }
     }
 
+    /// Whether the encoder learns.
+    fn trains_encoder(self, config: &Config) -> bool {
+        self.trained(config).contains(&Group::Encoder)
+    }
+
     /// Weight of stage 1's loss.
     fn contrast(self, config: &Config) -> f64 {
         match self {
@@ -98,7 +104,7 @@ pub(super) struct Recorded {
     phase: Phase,
     variables: Variables,
     outputs: Outputs,
-    recomputes: bool,
+    recomputed: usize,
 }
 
 /// Steps that may wait in the GPU's queue.
@@ -127,8 +133,8 @@ impl InFlight {
 /// A step that can be run.
 pub(super) struct Steps {
     pub plan: Plan,
-    /// Whether blocks are run again for the backward pass.
-    pub recomputes: bool,
+    /// Parts of the encoder that are run again for the backward pass: its stem and blocks, from the first on.
+    pub recomputed: usize,
     phase: Phase,
     variables: Variables,
     outputs: Outputs,
@@ -207,37 +213,46 @@ impl Recorded {
         };
         let weights = Weights::declare(model, prefix)?;
         let variables = Variables { counters, lr, labels, used, weights };
-        let recomputes = model.config.train.recompute == Recompute::Blocks;
-        let (tape, outputs) = record(gpu, model, feed, phase, &variables, recomputes)?;
-        Ok(Self { tape, phase, variables, outputs, recomputes })
+        let recomputed = match model.config.train.recompute {
+            Recompute::Blocks if phase.trains_encoder(&model.config) => model.encoder.parts(),
+            _ => 0,
+        };
+        let (tape, outputs) = record(gpu, model, feed, phase, &variables, recomputed)?;
+        Ok(Self { tape, phase, variables, outputs, recomputed })
     }
 
     /// Compiles the step and writes what does not change. Where it does not fit into memory, and the configuration
-    /// lets it, it is recorded again with blocks that are recomputed.
+    /// lets it, it is recorded again with as few parts of the encoder recomputed as make it fit: the first ones, whose
+    /// maps are the largest.
     ///
     /// # Errors
     /// Limits that the plan exceeds, or a fault of the GPU.
     pub(super) fn compile(mut self, gpu: &Gpu, model: &Model, feed: &Feed) -> Result<Steps> {
-        let mut plan = match self.plan(gpu, model) {
-            Err(Error::Limit { .. } | Error::OutOfMemory { .. }) if self.may_recompute(model) => {
-                let (phase, variables) = (self.phase, &self.variables);
-                (self.tape, self.outputs) = record(gpu, model, feed, phase, variables, true)?;
-                self.recomputes = true;
-                self.plan(gpu, model)?
+        let mut plan = loop {
+            match self.plan(gpu, model) {
+                Err(Error::Limit { .. } | Error::OutOfMemory { .. })
+                    if self.may_recompute_more(model) =>
+                {
+                    self.recomputed += 1;
+                    let (phase, variables) = (self.phase, &self.variables);
+                    (self.tape, self.outputs) =
+                        record(gpu, model, feed, phase, variables, self.recomputed)?;
+                }
+                plan => break plan?,
             }
-            plan => plan?,
         };
         self.logged().iter().try_for_each(|v| plan.history(gpu, *v, HISTORY))?;
-        let Self { phase, variables, outputs, recomputes, .. } = self;
+        let Self { phase, variables, outputs, recomputed, .. } = self;
         variables.weights.upload(gpu, model, phase.contrast(&model.config))?;
         variables.labels.iter().try_for_each(|labels| labels.settle(gpu, model))?;
-        Ok(Steps { plan, recomputes, phase, variables, outputs })
+        Ok(Steps { plan, recomputed, phase, variables, outputs })
     }
 
-    /// Whether recomputing is left to try.
-    fn may_recompute(&self, model: &Model) -> bool {
-        let trains_encoder = self.phase.trained(&model.config).contains(&Group::Encoder);
-        trains_encoder && model.config.train.recompute == Recompute::Auto
+    /// Whether there is a part left to recompute.
+    fn may_recompute_more(&self, model: &Model) -> bool {
+        let left = self.recomputed < model.encoder.parts();
+        let auto = model.config.train.recompute == Recompute::Auto;
+        left && auto && self.phase.trains_encoder(&model.config)
     }
 
     fn plan(&mut self, gpu: &Gpu, model: &Model) -> Result<Plan> {
@@ -272,13 +287,11 @@ fn record(
     feed: &Feed,
     phase: Phase,
     variables: &Variables,
-    recomputes: bool,
+    recomputed: usize,
 ) -> Result<(Tape, Outputs)> {
     let mut tape = Tape::new(gpu.report().variant());
     let t = &mut tape;
-    if recomputes {
-        t.recompute();
-    }
+    t.recompute(recomputed);
     let (store, trained) = (&model.store, phase.trained(&model.config));
     model.module.freeze(t, &trained);
     let views = phase.views(&model.config);
@@ -292,7 +305,7 @@ fn record(
     let options = augmentation(&model.config);
     let draws = augment::draw(t, &options, counters, source.ids, views)?;
     let x = augment::views(t, &images, slots, draws, &options)?;
-    let mode = if trained.contains(&Group::Encoder) { Mode::Train } else { Mode::Evaluate };
+    let mode = if phase.trains_encoder(&model.config) { Mode::Train } else { Mode::Evaluate };
     let Encoded { maps, statistics } = model.encode(t, x, views, mode)?;
     let mut terms = if views == 2 {
         let pairs = objective::draw_pairs(model, t, &maps, counters, draws)?;
@@ -342,6 +355,8 @@ pub(super) struct Sums {
     normals: usize,
     images: usize,
     steps: usize,
+    /// Time in which the host prepared and submitted them.
+    pub host: Duration,
     pub grad_norm: f64,
     pub non_finite: usize,
 }

@@ -127,8 +127,6 @@ pub fn train(
     };
     let mut run = Run::new(gpu, config, set, state.as_ref(), options.init)?;
     run.announce(observer);
-    crate::report::write_atomic(folder.config(), run.model.config.to_toml()?.as_bytes())?;
-    let journal = Journal::open(&folder.log(), run.progress.epoch)?;
     match &run.progress.origin {
         Some(origin) if state.is_none() => observer.note(&format!("init: {origin}")),
         None if run.model.config.train.backbone == BackboneTraining::Frozen => observer.warn(
@@ -147,7 +145,12 @@ pub fn train(
         });
         start.run(gpu, &mut run.model, &run.feed, &run.split.normals, run.batch)?;
     }
+    run.compile(gpu, observer)?;
+    crate::report::write_atomic(folder.config(), run.model.config.to_toml()?.as_bytes())?;
+    let journal = Journal::open(&folder.log(), run.progress.epoch)?;
     run.epochs(gpu, folder, &journal, profile, observer)?;
+    // Its memory is free for what follows.
+    run.stage1 = None;
     run.cluster(gpu, observer)?;
     if run.stage2.is_some() && !run.progress.stage2 {
         run.save(gpu, folder)?;
@@ -182,6 +185,7 @@ pub(super) fn train_heads(
     let mut run = Run::assemble(gpu, model, images, &[Phase::Stage2], progress)?;
     known.restore(gpu, &run.model, Content::Known)?;
     run.announce(observer);
+    run.compile(gpu, observer)?;
     crate::report::write_atomic(folder.config(), run.model.config.to_toml()?.as_bytes())?;
     let journal = Journal::open(&folder.log(), 0)?;
     run.train_heads(gpu, &journal, observer)?;
@@ -195,6 +199,8 @@ struct Run {
     feed: Feed,
     /// What comes before stage 1.
     start: Option<Start>,
+    /// Steps that are still to be compiled: after the start, which so has their memory.
+    recorded: Vec<(Recorded, Recipe)>,
     /// Stage 1, with the heads in joint training.
     stage1: Option<(Steps, Recipe)>,
     /// A frozen stage 2, where there is one.
@@ -301,7 +307,7 @@ impl Run {
         Ok(run)
     }
 
-    /// Takes the images to the GPU and compiles a step for each of `phases`.
+    /// Takes the images to the GPU and records a step for each of `phases`.
     fn assemble(
         gpu: &Gpu,
         mut model: Model,
@@ -325,17 +331,23 @@ impl Run {
         }
         model.allocate(gpu)?;
         feed.prepare(gpu, &model)?;
-        let (mut stage1, mut stage2) = (None, None);
-        for (step, recipe) in recorded {
-            let steps = step.compile(gpu, &model, &feed)?;
-            let place = if steps.phase() == Phase::Stage2 { &mut stage2 } else { &mut stage1 };
+        let (stage1, stage2) = (None, None);
+        Ok(Self { model, feed, start, recorded, stage1, stage2, batch, split, held_out, progress })
+    }
+
+    /// Compiles the recorded steps and tells what they take.
+    fn compile(&mut self, gpu: &Gpu, observer: &mut dyn Observer) -> Result<()> {
+        for (step, recipe) in std::mem::take(&mut self.recorded) {
+            let steps = step.compile(gpu, &self.model, &self.feed)?;
+            let stage2 = steps.phase() == Phase::Stage2;
+            let place = if stage2 { &mut self.stage2 } else { &mut self.stage1 };
             *place = Some((steps, recipe));
         }
-        Ok(Self { model, feed, start, stage1, stage2, batch, split, held_out, progress })
+        self.announce_memory(observer);
+        Ok(())
     }
 
     fn announce(&self, observer: &mut dyn Observer) {
-        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         let parameters: usize = self
             .model
             .module
@@ -359,14 +371,6 @@ impl Run {
             self.batch,
             parameters as f64 / 1e6
         ));
-        observer.note(&format!(
-            "GPU memory: {:.0} MiB of variables{}, {:.0} MiB of temporaries{}; {} dispatches per step",
-            mib(self.model.store.bytes()),
-            if self.feed.is_resident() { " with all images" } else { "; images stream" },
-            mib(self.plans().map(Plan::temporary_bytes).max().unwrap_or(0)),
-            if self.recomputes() { " (blocks are run again for the backward pass)" } else { "" },
-            self.plans().map(Plan::dispatches).max().unwrap_or(0)
-        ));
         if self.batch < self.model.config.train.batch {
             observer.warn(&format!(
                 "only {} images to train on: batches of {} instead of {}",
@@ -375,6 +379,27 @@ impl Run {
                 self.model.config.train.batch
             ));
         }
+    }
+
+    fn announce_memory(&self, observer: &mut dyn Observer) {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let again = match self.steps().map(|steps| steps.recomputed).max() {
+            None | Some(0) => String::new(),
+            Some(parts) => {
+                let all = self.model.encoder.parts();
+                format!(
+                    " ({parts} of {all} parts of the network are run again for the backward pass)"
+                )
+            }
+        };
+        observer.note(&format!(
+            "GPU memory: {:.0} MiB of variables{}, {:.0} MiB of temporaries{}; {} dispatches per step",
+            mib(self.model.store.bytes()),
+            if self.feed.is_resident() { " with all images" } else { "; images stream" },
+            mib(self.plans().map(Plan::temporary_bytes).max().unwrap_or(0)),
+            again,
+            self.plans().map(Plan::dispatches).max().unwrap_or(0)
+        ));
     }
 
     /// Epochs of stage 1: as many as asked for, or as it takes for the least number of steps.
@@ -386,10 +411,6 @@ impl Run {
 
     fn plans(&self) -> impl Iterator<Item = &Plan> {
         self.steps().map(|steps| &steps.plan)
-    }
-
-    fn recomputes(&self) -> bool {
-        self.steps().any(|steps| steps.recomputes)
     }
 
     fn steps(&self) -> impl Iterator<Item = &Steps> {
@@ -541,7 +562,10 @@ impl Run {
                 let counters = counters_of(self.model.config.seed, pass.counters + step as u32);
                 let input = Input { batch, counters, lr: pass.schedule.rate(step) };
                 let profile = profile.as_deref_mut();
-                if let Some(submission) = steps.run(gpu, &self.model, &self.feed, input, profile)? {
+                let begin = Instant::now();
+                let submitted = steps.run(gpu, &self.model, &self.feed, input, profile)?;
+                sums.host += begin.elapsed();
+                if let Some(submission) = submitted {
                     in_flight.push(gpu, submission)?;
                 }
                 step += 1;
@@ -613,12 +637,17 @@ impl Run {
             non_finite_steps: sums.non_finite,
             images_per_second: sums.images() as f64 / seconds.max(1e-9),
             seconds,
+            host_seconds: sums.host.as_secs_f64(),
         })
     }
 
     fn calibrate(&mut self, gpu: &Gpu, observer: &mut dyn Observer) -> Result<()> {
-        let scorer = Scorer::new(gpu, &mut self.model, "calibration")?;
-        self.model.calibration = scorer.calibrate(gpu, &self.model, &self.held_out.pixels)?;
+        // No step is left to run, so that scoring has their memory.
+        (self.stage1, self.stage2) = (None, None);
+        self.model.calibration = {
+            let scorer = Scorer::new(gpu, &mut self.model, "calibration")?;
+            scorer.calibrate(gpu, &self.model, &self.held_out.pixels)?
+        };
         let scorer = Scorer::new(gpu, &mut self.model, "measured")?;
         let Measured { tiles, images, heat_range } =
             scorer.measure(gpu, &self.model, &self.held_out)?;

@@ -100,7 +100,7 @@ pub struct Tape {
     variables: HashMap<VarId, Value>,
     frozen: HashSet<VarId>,
     forward_only: bool,
-    recomputes: bool,
+    rerun_parts: usize,
 }
 
 impl Tape {
@@ -115,7 +115,7 @@ impl Tape {
             variables: HashMap::new(),
             frozen: HashSet::new(),
             forward_only: false,
-            recomputes: false,
+            rerun_parts: 0,
         }
     }
 
@@ -125,10 +125,10 @@ impl Tape {
         Self { forward_only: true, ..Self::new(variant) }
     }
 
-    /// From now on the results of [parts](Self::part) are kept for the backward pass, what lies within them is not:
-    /// less memory for one more forward pass (Chen et al. 2016, arXiv 1604.06174).
-    pub fn recompute(&mut self) {
-        self.recomputes = true;
+    /// From now on the results of the first `parts` [parts](Self::part) of a network are kept for the backward pass, what
+    /// lies within them is not: less memory for running them once more (Chen et al. 2016, arXiv 1604.06174).
+    pub fn recompute(&mut self, parts: usize) {
+        self.rerun_parts = parts;
     }
 
     /// Which of a family's kernels to record.
@@ -262,17 +262,18 @@ impl Tape {
         }
     }
 
-    /// Records a part of a network that turns `x` into one value, [run again](Self::rerun) for the backward pass where
-    /// the tape [recomputes](Self::recompute).
+    /// Records part `index` of a network, counted from 0, which turns `x` into one value. It is [run again](Self::rerun)
+    /// for the backward pass where the tape is to [recompute](Self::recompute) it.
     ///
     /// # Errors
     /// Those of `record`.
     pub fn part(
         &mut self,
+        index: usize,
         x: Value,
         record: impl FnOnce(&mut Self, Value) -> Result<Value>,
     ) -> Result<Value> {
-        if !self.recomputes {
+        if index >= self.rerun_parts {
             return record(self, x);
         }
         Ok(self.rerun(|tape| Ok(vec![record(tape, x)?]))?[0])

@@ -80,6 +80,10 @@ pub struct StepRow {
     pub seconds: f64,
     /// Images per second.
     pub images_per_second: f64,
+    /// Share of the time in which the host prepares and submits steps, of trainings.
+    pub host_share: Option<f64>,
+    /// Seconds from the images in memory to the first step submitted, of trainings: pipelines, first prototypes.
+    pub first_seconds: Option<f64>,
     /// Buffers on the adapter while it runs.
     pub mib: f64,
 }

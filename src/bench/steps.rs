@@ -9,7 +9,7 @@ use crate::data::{DataSpec, Dataset};
 use crate::gpu::{AdapterClass, Gpu};
 use crate::{Error, Result};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A training to be measured.
 pub(super) struct Training {
@@ -54,10 +54,17 @@ struct Heard<'a> {
     gpu: &'a Gpu,
     /// The last record of each phase, and the bytes on the adapter.
     records: Vec<(EpochRecord, u64)>,
+    begin: Instant,
+    first: Option<Duration>,
 }
 
 impl Observer for Heard<'_> {
-    fn advance(&mut self, _: &'static str, _: u64, _: u64) {}
+    fn advance(&mut self, what: &'static str, _: u64, _: u64) {
+        if what == "training" {
+            let elapsed = self.begin.elapsed();
+            self.first.get_or_insert(elapsed);
+        }
+    }
     fn epoch(&mut self, record: &EpochRecord, _: usize) {
         self.records.retain(|(r, _)| r.phase != record.phase);
         self.records.push((record.clone(), self.gpu.counters().live_bytes));
@@ -115,10 +122,11 @@ pub(super) fn measure(gpu: &Gpu, training: &Training) -> Result<Vec<StepRow>> {
     let (set, _) = TrainingSet::load(&config, &dataset, false, &|_, _| {})?;
     let pixels = set.pixels.chosen(&(0..set.pixels.n as u32).collect::<Vec<_>>())?;
     let folder = RunFolder(scratch.0.join("run"));
-    let mut heard = Heard { gpu, records: Vec::new() };
+    let mut heard = Heard { gpu, records: Vec::new(), begin: Instant::now(), first: None };
     let options = TrainOptions { resume: false, init: None };
     let mut model = train(gpu, &config, set, &folder, options, None, &mut heard)?;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let first = heard.first.map(|time| time.as_secs_f64());
     let mut rows: Vec<StepRow> = heard
         .records
         .iter()
@@ -134,6 +142,8 @@ pub(super) fn measure(gpu: &Gpu, training: &Training) -> Result<Vec<StepRow>> {
                 batch: *batch,
                 seconds: *batch as f64 / rate,
                 images_per_second: rate,
+                host_share: Some(record.host_seconds / record.seconds),
+                first_seconds: first.filter(|_| record.phase != Phase::Stage2),
                 mib: mib(*bytes),
             }
         })
@@ -150,6 +160,8 @@ pub(super) fn measure(gpu: &Gpu, training: &Training) -> Result<Vec<StepRow>> {
         batch: scorer.batch(),
         seconds: seconds * scorer.batch() as f64 / scored as f64,
         images_per_second: scored as f64 / seconds,
+        host_share: None,
+        first_seconds: None,
         mib: mib(gpu.counters().live_bytes),
     });
     Ok(rows)

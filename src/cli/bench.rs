@@ -132,12 +132,14 @@ impl Observer for Table {
     fn step(&mut self, row: &StepRow) -> Result<()> {
         if !std::mem::replace(&mut self.steps, true) {
             print(&format!(
-                "\n{:60} {:>6} {:>10} {:>9} {:>9}\n",
-                "step", "batch", "seconds", "images/s", "MiB"
+                "\n{:60} {:>6} {:>10} {:>9} {:>9} {:>9} {:>8}\n",
+                "step", "batch", "seconds", "images/s", "MiB", "of host", "first s"
             ))?;
         }
+        let host = row.host_share.map_or(String::new(), |share| format!("{:.1}%", 100.0 * share));
+        let first = row.first_seconds.map_or(String::new(), |seconds| format!("{seconds:.2}"));
         print(&format!(
-            "{:60} {:6} {:10.4} {:9.1} {:9.0}\n",
+            "{:60} {:6} {:10.4} {:9.1} {:9.0} {host:>9} {first:>8}\n",
             row.name, row.batch, row.seconds, row.images_per_second, row.mib
         ))
     }

@@ -108,6 +108,11 @@ impl ResNet {
         &self.widths
     }
 
+    /// The stem and all blocks: as many [parts](Tape::part) as [`Self::forward`] records.
+    pub fn parts(&self) -> usize {
+        1 + self.stages.iter().map(Vec::len).sum::<usize>()
+    }
+
     /// The map of every stage, `[N, H, W, D]` each, from images `[N, H, W, C]`. The stem and each block are a
     /// [part](Tape::part).
     ///
@@ -120,16 +125,18 @@ impl ResNet {
         images: Value,
         mode: Mode,
     ) -> Result<Vec<Value>> {
-        let mut x = tape.part(images, |tape, x| {
+        let mut x = tape.part(0, images, |tape, x| {
             let x = self.stem.0.forward(tape, store, x)?;
             let x = self.stem.1.forward(tape, store, x, mode)?;
             let x = relu(tape, x)?;
             if self.max_pool { pool::max_pool(tape, x, 3, 2, 1) } else { Ok(x) }
         })?;
         let mut maps = Vec::new();
+        let mut index = 1;
         for stage in &self.stages {
             for block in stage {
-                x = tape.part(x, |tape, x| block.forward(tape, store, x, mode))?;
+                x = tape.part(index, x, |tape, x| block.forward(tape, store, x, mode))?;
+                index += 1;
             }
             maps.push(x);
         }
