@@ -338,6 +338,13 @@ pub(super) fn read(
     kernel: &Kernel,
     dialect: Dialect,
 ) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
+    let (module, text) = parsed(kernel, dialect)?;
+    let info = validate(&module, dialect, kernel, &text)?;
+    Ok((module, info))
+}
+
+/// The module and the text that it was parsed from, not validated.
+fn parsed(kernel: &Kernel, dialect: Dialect) -> Result<(naga::Module, String)> {
     let Resolved { mut text, reread } = kernel.shader.resolved(&kernel.consts)?;
     if dialect.wide_reads || dialect.texels {
         text = reads::rewritten(&text, |name| {
@@ -348,8 +355,7 @@ pub(super) fn read(
     let module = naga::front::wgsl::parse_str(&text).map_err(|e| {
         Error::Internal(format!("shader {}: {}", kernel.name(), e.emit_to_string(&text)))
     })?;
-    let info = validate(&module, dialect, kernel, &text)?;
-    Ok((module, info))
+    Ok((module, text))
 }
 
 /// The form in which a driver gets kernels.
@@ -375,9 +381,8 @@ pub fn driver_module_of(
     kernel: &Kernel,
     dialect: Dialect,
 ) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
-    let (mut module, _) = read(kernel, dialect)?;
+    let (mut module, text) = parsed(kernel, dialect)?;
     prepare(&mut module, dialect);
-    let text = kernel.shader.text(&kernel.consts)?;
     let info = validate(&module, dialect, kernel, &text)?;
     Ok((module, info))
 }
