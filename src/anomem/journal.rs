@@ -300,8 +300,8 @@ mod tests {
         };
         let list = record.scalars().unwrap();
         let of = |name: &str| list.iter().find(|(n, _)| n == name).map(|(_, value)| *value);
-        // Seven of the epoch, five of stage 1, four of its memory.
-        assert_eq!(list.len(), 7 + 5 + 4, "{list:?}");
+        // Eight of the epoch, five of stage 1, four of its memory.
+        assert_eq!(list.len(), 8 + 5 + 4, "{list:?}");
         assert_eq!(of("train/loss"), Some(4.5));
         assert_eq!(of("train/epoch"), Some(2.0));
         assert_eq!(of("train/stage3/entropy"), Some(0.5));
