@@ -143,6 +143,7 @@ fn restated() -> Vec<Restated> {
         hopfield::RESTATED,
         nt_xent::RESTATED,
         reduce::RESTATED,
+        rows::RESTATED,
     ];
     by_rows.chain(by_family.concat()).collect()
 }

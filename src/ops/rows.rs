@@ -2,26 +2,25 @@
 
 use super::{groups_for, scalar_or_vec4};
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Shader, params, shader};
+use crate::gpu::{Kernel, Restated, Shader, params, shader};
 use crate::{Error, Result};
 
 params! {
-    /// Params of `split`: floats, or vectors of four.
-    pub struct Span { len: u32, block: u32, stride: u32, first: u32 }
+    /// Params of the family: floats, or vectors of four.
+    pub struct Span { len: u32, block: u32, stride: u32, first: u32, zeros: u32 }
 }
 
-params! {
-    /// Params of `join`: floats, or vectors of four.
-    pub struct Filled { len: u32, block: u32, stride: u32, first: u32, has_grad: u32 }
-}
-
-static SPLIT: Shader = shader!("rows", "split", Span);
-static SPLIT_VEC4: Shader = shader!("rows", "split_vec4", Span);
-static JOIN: Shader = shader!("rows", "join", Filled);
-static JOIN_VEC4: Shader = shader!("rows", "join_vec4", Filled);
+static COPY: Shader = shader!("rows", "copy", Span);
+static COPY_VEC4: Shader = shader!("rows", "copy_vec4", Span);
 
 /// The family's shaders.
-pub const SHADERS: &[&Shader] = &[&SPLIT, &SPLIT_VEC4, &JOIN, &JOIN_VEC4];
+pub const SHADERS: &[&Shader] = &[&COPY, &COPY_VEC4];
+
+/// Into a part, or into the whole.
+const JOIN_OR_NOT: &[(&str, &[u32])] = &[("JOIN", &[0, 1])];
+
+/// The constants that the family restates, with every value.
+pub(super) const RESTATED: &[Restated] = &[(&COPY, JOIN_OR_NOT), (&COPY_VEC4, JOIN_OR_NOT)];
 
 /// Where a part's rows lie in the whole: `rows` of each of `views` views of `of` rows, from `first` on.
 #[derive(Debug, Clone, Copy)]
@@ -45,12 +44,15 @@ impl Place {
         rows.iter().map(place).collect()
     }
 
-    /// Of rows that have `width` floats.
-    fn span(self, width: usize) -> Span {
+    /// The copy of rows of `width` floats between whole and part.
+    fn copy(self, width: usize, join: bool, zeros: bool) -> Dispatch {
         let Self { views, first, rows, of } = self;
+        let (kernel, width) = scalar_or_vec4(&COPY, &COPY_VEC4, width);
+        let kernel = Kernel::with(kernel.shader, &[("JOIN", u32::from(join))]);
         let [len, block, stride, first] =
             [views * rows, rows, of, first].map(|n| (n * width) as u32);
-        Span { len, block, stride, first }
+        let params = Span { len, block, stride, first, zeros: u32::from(zeros) };
+        Dispatch::new(kernel, &params, groups_for(len as usize))
     }
 }
 
@@ -72,10 +74,7 @@ pub fn split(tape: &mut Tape, x: Value, views: usize, rows: &[usize]) -> Result<
         let mut of_part = shape.clone();
         of_part[0] = views * place.rows;
         let part = tape.temporary("rows.split", &of_part, Element::F32)?;
-        let (kernel, vector) = scalar_or_vec4(&SPLIT, &SPLIT_VEC4, width);
-        let span = place.span(vector);
-        let launch = Dispatch::new(kernel, &span, groups_for(span.len as usize));
-        tape.dispatch(launch.read(x).write(part));
+        tape.dispatch(place.copy(width, false, false).read(x).write(part));
         parts.push(part);
     }
     let rows = rows.to_vec();
@@ -124,11 +123,7 @@ fn joined(
         let Some(bound) = part.or(any) else {
             return Err(Error::Internal("rows.join: no part".into()));
         };
-        let (kernel, vector) = scalar_or_vec4(&JOIN, &JOIN_VEC4, width);
-        let Span { len, block, stride, first } = place.span(vector);
-        let filled = Filled { len, block, stride, first, has_grad: u32::from(part.is_some()) };
-        let launch = Dispatch::new(kernel, &filled, groups_for(len as usize));
-        tape.dispatch(launch.read(bound).write(whole));
+        tape.dispatch(place.copy(width, true, part.is_none()).read(bound).write(whole));
     }
     Ok(whole)
 }

@@ -1,29 +1,36 @@
-// part = some rows of every view of whole, views behind each other.
+// Some rows of every view, views behind each other, as a part of their own, or such a part back in its place.
 // One invocation per element. Reference and tests: kernels-tests/rows.rs.
 #import grid
 
 const WG: u32 = 64u;
+const JOIN: u32 = 0u; // 0: part = whole; 1: whole = part
 
 struct Params {
     len: u32, // elements of the part
     block: u32, // those of one view in the part
     stride: u32, // those of one view in the whole
     first: u32, // where the part's begin within a view of the whole
+    zeros: u32, // 1: zeros are written instead
 }
 
-@group(0) @binding(0) var<storage, read> whole: array<f32>;
-@group(0) @binding(1) var<storage, read_write> part: array<f32>;
+@group(0) @binding(0) var<storage, read> source: array<f32>;
+@group(0) @binding(1) var<storage, read_write> copied: array<f32>;
 @group(0) @binding(2) var<uniform> p: Params;
 
 @compute @workgroup_size(WG)
-fn split(
+fn copy(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = workgroup_index(group, groups) * WG + lane;
     if (i < p.len) {
-        let at = i / p.block * p.stride + p.first + i % p.block;
-        part[i] = whole[at];
+        let of_whole = i / p.block * p.stride + p.first + i % p.block;
+        let at = select(i, of_whole, JOIN == 1u);
+        if (p.zeros == 1u) {
+            copied[at] = 0.0;
+        } else {
+            copied[at] = source[select(of_whole, i, JOIN == 1u)];
+        }
     }
 }
