@@ -31,8 +31,8 @@ pub struct EpochRecord {
     pub images_per_second: f64,
     /// Seconds taken.
     pub seconds: f64,
-    /// Those in which the host prepared and submitted steps; while it waits for the adapter, it only counts under
-    /// `--profile`, which waits for each step.
+    /// Those in which the host prepared and submitted steps, without waiting for the adapter; under `--profile`, which
+    /// waits for each step, all of them.
     #[serde(default)]
     pub host_seconds: f64,
 }

@@ -642,8 +642,8 @@ impl Run {
     }
 
     fn calibrate(&mut self, gpu: &Gpu, observer: &mut dyn Observer) -> Result<()> {
-        // No step is left to run, so that scoring has their memory.
-        (self.stage1, self.stage2) = (None, None);
+        // The last step has run: scoring has its memory.
+        self.stage2 = None;
         self.model.calibration = {
             let scorer = Scorer::new(gpu, &mut self.model, "calibration")?;
             scorer.calibrate(gpu, &self.model, &self.held_out.pixels)?
