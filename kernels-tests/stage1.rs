@@ -154,6 +154,7 @@ fn record_encoded(
         weight_decay: 5e-4,
         memory_lr_scale: 1.0,
         statistics_momentum: 0.1,
+        loss_scale: None,
     };
     let rate = t.variable(&model.store, lr);
     model.module.update(t, &model.store, &update, rate, &trained, &statistics).unwrap();

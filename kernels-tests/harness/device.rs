@@ -1,4 +1,4 @@
-use anomem::autograd::{Element, Plan, PlanOptions, Tape, Value};
+use anomem::autograd::{Element, Plan, PlanOptions, Precision, Tape, Value};
 use anomem::gpu::{Gpu, Kernel, OpenOptions, Variant};
 use anomem::tensor::{Store, VarId};
 use std::collections::HashSet;
@@ -41,8 +41,8 @@ pub fn variants(gpu: &Gpu) -> Vec<Variant> {
 /// `ops::kernels`.
 pub fn is_listed(kernel: &Kernel) -> bool {
     static LISTED: LazyLock<HashSet<String>> =
-        LazyLock::new(|| anomem::ops::kernels().iter().map(Kernel::name).collect());
-    kernel.shader.family == "test" || LISTED.contains(&kernel.name())
+        LazyLock::new(|| anomem::ops::kernels().unwrap().iter().map(Kernel::name).collect());
+    kernel.shader.family == "test" || LISTED.contains(&kernel.clone().halved(0).name())
 }
 
 /// One input of a recorded operation.
@@ -63,6 +63,8 @@ pub struct Outcome {
     pub grads: Vec<Vec<f32>>,
     /// Each input after the run, for operations that write variables.
     pub inputs: Vec<Vec<f32>>,
+    /// What ran.
+    pub kernels: Vec<Kernel>,
 }
 
 /// Records, runs forward, and backward from `seeds`: one per output, empty for outputs without a
@@ -70,6 +72,18 @@ pub struct Outcome {
 pub fn run_case(
     gpu: &Gpu,
     variant: Variant,
+    inputs: &[Input<'_>],
+    seeds: &[&[f32]],
+    record: impl Fn(&mut Tape, &[Value]) -> anomem::Result<Vec<Value>>,
+) -> anomem::Result<Outcome> {
+    run_in(gpu, variant, Precision::F32, inputs, seeds, record)
+}
+
+/// [`run_case`] in a precision.
+pub fn run_in(
+    gpu: &Gpu,
+    variant: Variant,
+    precision: Precision,
     inputs: &[Input<'_>],
     seeds: &[&[f32]],
     record: impl Fn(&mut Tape, &[Value]) -> anomem::Result<Vec<Value>>,
@@ -119,7 +133,7 @@ pub fn run_case(
     for (var, seed) in seed_vars {
         store.upload(gpu, var, seed)?;
     }
-    let options = PlanOptions { label: "test".into(), ..Default::default() };
+    let options = PlanOptions { label: "test".into(), precision, ..Default::default() };
     let plan = Plan::compile(gpu, &tape, &store, &options)?;
     for kernel in plan.kernels() {
         assert!(is_listed(kernel), "{} is not in its family's RESTATED", kernel.name());
@@ -133,6 +147,7 @@ pub fn run_case(
             .map(|g| g.map_or(Ok(Vec::new()), |g| plan.read(gpu, g)))
             .collect::<Result<_, _>>()?,
         inputs: vars.iter().map(|v| store.download(gpu, *v)).collect::<Result<_, _>>()?,
+        kernels: plan.kernels().cloned().collect(),
     })
 }
 

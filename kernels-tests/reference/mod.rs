@@ -19,6 +19,7 @@ pub mod gaussian;
 pub mod hinge;
 pub mod hopfield;
 pub mod kmeans;
+pub mod loss_scale;
 pub mod matmul;
 pub mod nearest;
 pub mod normalize;

@@ -1,9 +1,11 @@
 use super::Out;
 use super::slope;
 
-/// Of one column: mean, sqrt(var + 1e-4) with the unbiased variance, and that root's magnitude.
+/// Of one column: mean and the magnitude of its terms; sqrt(var + 1e-4) with the unbiased variance, and that
+/// root's magnitude.
 pub struct Column {
     pub mean: f64,
+    pub of_mean: f64,
     pub std: f64,
     pub mag: f64,
 }
@@ -23,7 +25,7 @@ pub fn columns(z: &[f64], cols: usize) -> Vec<Column> {
                 .sum::<f64>()
                 / (rows as f64 - 1.0);
             let std = (var + 1e-4).sqrt();
-            Column { mean, std, mag: std + mag / (2.0 * std) }
+            Column { mean, of_mean, std, mag: std + mag / (2.0 * std) }
         })
         .collect()
 }
@@ -50,7 +52,7 @@ pub fn backward(z: &[f64], cols: usize, target: f64, grad: f64) -> Out {
         let factor = on * grad / (cols as f64 * (rows as f64 - 1.0) * c.std);
         out.value.push(-factor * (x - c.mean));
         let relative = (x - c.mean).abs() * c.mag / c.std;
-        out.mag.push(factor.abs() * (x.abs() + c.mean.abs() + relative));
+        out.mag.push(factor.abs() * (x.abs() + c.of_mean + relative));
     }
     out
 }

@@ -8,6 +8,7 @@ struct Params {
     len: u32, // vectors
 }
 
+#half x, y
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(2) var<uniform> p: Params;

@@ -9,6 +9,7 @@ struct Params {
     len: u32, // vectors
 }
 
+#half a, b, sum
 @group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> sum: array<vec4<f32>>;

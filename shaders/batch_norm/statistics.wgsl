@@ -10,7 +10,8 @@ const WG: u32 = 64u;
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> partial_mean: array<f32>;    // [channels, chunks]
 @group(0) @binding(2) var<storage, read_write> partial_squares: array<f32>; // [channels, chunks]
-@group(0) @binding(3) var<uniform> p: Params;
+@group(0) @binding(3) var<storage, read_write> row0: array<f32>;            // [channels]: x's first row
+@group(0) @binding(4) var<uniform> p: Params;
 
 @compute @workgroup_size(WG)
 fn statistics(
@@ -36,5 +37,8 @@ fn statistics(
         // Counted from row 0's value: the chunks' means differ by little, and that must not be lost.
         partial_mean[c * p.chunks + chunk] = (shift - x[c]) + offset;
         partial_squares[c * p.chunks + chunk] = max(squares - sum * offset, 0.0);
+        if (chunk == 0u) {
+            row0[c] = x[c];
+        }
     }
 }

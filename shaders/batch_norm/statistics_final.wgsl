@@ -9,7 +9,7 @@
 
 const WG: u32 = 64u;
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;               // [rows, channels]
+@group(0) @binding(0) var<storage, read> row0: array<f32>;            // [channels]
 @group(0) @binding(1) var<storage, read> partial_mean: array<f32>;    // [channels, chunks]
 @group(0) @binding(2) var<storage, read> partial_squares: array<f32>; // [channels, chunks]
 @group(0) @binding(3) var<storage, read_write> mean: array<f32>;      // [channels]
@@ -46,7 +46,7 @@ fn statistics_final(
     }
     squares = lanes_sum(lane, squares);
     if (channel < p.channels && lane % LANES == 0u) {
-        let m = x[c] + offset;
+        let m = row0[c] + offset;
         mean[c] = m;
         variance[c] = squares / n;
         batch_mean[c] = m;

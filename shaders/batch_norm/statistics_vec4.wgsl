@@ -5,10 +5,12 @@
 
 const WG: u32 = 64u;
 
+#half x
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> partial_mean: array<f32>;    // [channels, chunks]
 @group(0) @binding(2) var<storage, read_write> partial_squares: array<f32>; // [channels, chunks]
-@group(0) @binding(3) var<uniform> p: Params;
+@group(0) @binding(3) var<storage, read_write> row0: array<vec4<f32>>;      // [channels]: x's first row
+@group(0) @binding(4) var<uniform> p: Params;
 
 @compute @workgroup_size(WG)
 fn statistics_vec4(
@@ -44,5 +46,8 @@ fn statistics_vec4(
         partial_squares[at + p.chunks] = deviations.y;
         partial_squares[at + 2u * p.chunks] = deviations.z;
         partial_squares[at + 3u * p.chunks] = deviations.w;
+        if (chunk == 0u) {
+            row0[c] = x[c];
+        }
     }
 }

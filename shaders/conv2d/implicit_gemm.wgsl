@@ -32,6 +32,7 @@ struct Params {
 }
 
 #reread source, weight
+#half source, out
 @group(0) @binding(0) var<storage, read> source: array<vec4<f32>>; // [images, height, width, K / 4]
 @group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // [images, out_height, out_width, n_quads]

@@ -18,6 +18,7 @@ struct Params {
 }
 
 #reread source, grad
+#half source, grad
 @group(0) @binding(0) var<storage, read> source: array<vec4<f32>>; // [images, height, width, c_quads]
 @group(0) @binding(1) var<storage, read> grad: array<vec4<f32>>; // [images, rows, columns, o_quads]
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // [splits, taps, 4 c_quads, o_quads]

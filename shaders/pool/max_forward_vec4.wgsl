@@ -5,6 +5,7 @@
 
 const WG: u32 = 64u;
 
+#half x, y
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;     // [N, out_height, out_width, C]
 @group(0) @binding(2) var<storage, read_write> place: array<vec4<u32>>; // as y

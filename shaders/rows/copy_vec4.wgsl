@@ -13,6 +13,7 @@ struct Params {
     zeros: u32, // 1: zeros are written instead
 }
 
+#half source, copied
 @group(0) @binding(0) var<storage, read> source: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> copied: array<vec4<f32>>;
 @group(0) @binding(2) var<uniform> p: Params;

@@ -120,6 +120,8 @@ pub(super) fn entries(model: &Model, content: Content) -> Vec<Entry> {
     for s in &model.module.statistics {
         list.push(entry(&s.name, Kind::Plain, s.running));
     }
+    let loss_scale = model.loss_scale.filter(|_| content == Content::Training);
+    list.extend(loss_scale.map(|state| entry("loss_scale", Kind::Plain, state)));
     for s in &model.scales {
         let name = model.store.variable(s.beta).name.clone();
         list.push(entry(&name, Kind::Plain, s.beta));

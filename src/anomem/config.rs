@@ -20,6 +20,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::autograd::Precision;
 use crate::data::Tiling;
 use crate::{Error, Result};
 
@@ -98,6 +99,9 @@ pub struct NetworkConfig {
     pub width: f64,
     /// The first layers.
     pub stem: Stem,
+    /// How maps and their gradients lie in memory; with f16 the loss is scaled, see [`crate::ops::loss_scale`].
+    #[serde(default)]
+    pub precision: Precision,
 }
 
 /// Section `[memory]`.

@@ -181,8 +181,7 @@ impl Glimpse {
                 nearest: vec![Vec::new(); scale.slots],
             });
         }
-        let options = PlanOptions { label: "glimpse".into(), ..Default::default() };
-        let plan = Plan::compile(gpu, &tape, &model.store, &options)?;
+        let plan = model.plan(gpu, &tape, "glimpse")?;
         let every: Vec<usize> = (0..self.pixels.n).collect();
         for chosen in every.chunks(batch) {
             held.upload(gpu, model, &self.pixels, chosen)?;

@@ -263,8 +263,7 @@ fn sample(
         rows.sort_unstable();
         scales.push((scale.dim, positions, z, rows));
     }
-    let options = PlanOptions { label: "features".into(), ..Default::default() };
-    let plan = Plan::compile(gpu, &tape, &model.store, &options)?;
+    let plan = model.plan(gpu, &tape, "features")?;
     let mut lists = vec![Vec::new(); scales.len()];
     for (k, images) in normals.chunks(batch).enumerate() {
         let full: Vec<u32> = images.iter().copied().cycle().take(batch).collect();

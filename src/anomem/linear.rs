@@ -115,6 +115,7 @@ impl Classifier {
             weight_decay: 0.0,
             memory_lr_scale: 1.0,
             statistics_momentum: STATISTICS_MOMENTUM,
+            loss_scale: None,
         };
         let rate = t.variable(&store, lr);
         module.update(t, &store, &update, rate, &trained, &[])?;
@@ -278,8 +279,7 @@ fn features(gpu: &Gpu, model: &mut Model, what: &str, images: Loaded) -> Result<
     let pooled = pool::global_average_pool(t, map)?;
     t.keep(pooled);
     let dim = t.shape(pooled)[1];
-    let options = PlanOptions { label: prefix, ..Default::default() };
-    let plan = Plan::compile(gpu, t, &model.store, &options)?;
+    let plan = model.plan(gpu, t, &prefix)?;
     let mut list = Vec::with_capacity(n * dim);
     for first in (0..n).step_by(batch) {
         let chosen: Vec<u32> = (first..first + batch).map(|i| (i % n) as u32).collect();

@@ -4,13 +4,13 @@ use super::config::{
     Backbone, Config, Head, HeadKind, MemoryGradient, MemoryKind, Normalise, Standardise, Stem,
 };
 use super::heads::Heads;
-use crate::autograd::{Tape, Value};
+use crate::autograd::{Plan, PlanOptions, Precision, Tape, Value};
 use crate::data::ChannelStats;
 use crate::gpu::Gpu;
 use crate::nn::{
     self, BatchStatistics, Builder, Depth, Group, Kind, Linear, Mode, Module, ResNet, ResNetOptions,
 };
-use crate::ops::{affine, augment, gather, hopfield, nearest, normalize, rows};
+use crate::ops::{affine, augment, gather, hopfield, loss_scale, nearest, normalize, rows};
 use crate::tensor::{Element, Store, VarId};
 use crate::{Error, Result};
 
@@ -90,6 +90,8 @@ pub struct Model {
     pub scales: Vec<Scale>,
     /// Parameters and running statistics.
     pub module: Module,
+    /// Where gradients are stored in half precision: the state of [`loss_scale`], `[2]`.
+    pub loss_scale: Option<VarId>,
     /// Mean and deviation of the training images' channels, pixel range 0 to 1.
     pub channel_stats: ChannelStats,
     /// One per scale, once measured.
@@ -171,6 +173,13 @@ impl Model {
             judges.push(Heads::declare(&mut b, &config, index, dim(stage))?);
         }
         let module = b.finish()?;
+        let loss_scale = match config.network.precision {
+            Precision::F32 => None,
+            Precision::F16 => {
+                let slab = store.slab("loss scale");
+                Some(store.declare(slab, "loss_scale", &[2], Element::F32, false)?)
+            }
+        };
         let mut scales = Vec::new();
         let parts = prototypes.into_iter().zip(heads).zip(judges);
         for ((&stage, &slots), ((prototypes, head), heads)) in
@@ -187,6 +196,7 @@ impl Model {
             encoder,
             scales,
             module,
+            loss_scale,
             channel_stats,
             calibration: Vec::new(),
             heat_range: [0.0, 1.0],
@@ -202,8 +212,21 @@ impl Model {
     pub fn allocate(&mut self, gpu: &Gpu) -> Result<()> {
         self.store.allocate(gpu)?;
         self.module.initialise(gpu, &self.store)?;
+        self.loss_scale
+            .iter()
+            .try_for_each(|state| self.store.upload(gpu, *state, &loss_scale::START))?;
         let beta = self.config.memory.beta.unwrap_or(1.0) as f32;
         self.scales.iter().try_for_each(|s| self.store.upload(gpu, s.beta, &[beta]))
+    }
+
+    /// Compiles a tape on which the encoder was recorded.
+    ///
+    /// # Errors
+    /// As [`Plan::compile`].
+    pub(super) fn plan(&self, gpu: &Gpu, tape: &Tape, label: &str) -> Result<Plan> {
+        let precision = self.config.network.precision;
+        let options = PlanOptions { label: label.into(), precision, ..Default::default() };
+        Plan::compile(gpu, tape, &self.store, &options)
     }
 
     /// Mean and deviation that every pixel is normalised by, per channel; of the training images, or

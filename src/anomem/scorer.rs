@@ -6,7 +6,7 @@ use super::feed::packed;
 use super::heads::{HeadScores, Seen};
 use super::model::{Calibration, Model, Scale};
 use super::set::HeldOut;
-use crate::autograd::{Plan, PlanOptions, Tape, Value};
+use crate::autograd::{Plan, Tape, Value};
 use crate::data::Pixels;
 use crate::gpu::Gpu;
 use crate::nn::Mode;
@@ -128,8 +128,7 @@ impl Scorer {
             tape.keep(o.positions);
         }
         tape.keep(heat);
-        let options = PlanOptions { label: "scoring".into(), ..Default::default() };
-        let plan = Plan::compile(gpu, &tape, &model.store, &options)?;
+        let plan = model.plan(gpu, &tape, "scoring")?;
         let size = [height, width];
         Ok(Self { plan, batch, image_len, words, slots, outputs, heat, size, calibration })
     }

@@ -86,8 +86,7 @@ impl Start {
                 model.module.update_statistics(t, store, momentum, none, &trained, &statistics)?;
             }
             vectors.iter().for_each(|v| t.keep(*v));
-            let options = PlanOptions { label: "start".into(), ..Default::default() };
-            (Plan::compile(gpu, t, &model.store, &options)?, vectors)
+            (model.plan(gpu, t, "start")?, vectors)
         };
         let mut queries: Vec<Vectors> = Vec::new();
         let mut candidates: Vec<Vectors> = vec![Vectors::new(); vectors.len()];

@@ -8,10 +8,10 @@ use super::objective::{self, Contrast, Terms, Weights};
 use super::revival::Revival;
 use super::set::Marks;
 use super::start::STATISTICS_MOMENTUM;
-use crate::autograd::{Plan, PlanOptions, Tape, Value};
+use crate::autograd::{Plan, Tape, Value};
 use crate::gpu::{Gpu, Profile, Submission};
 use crate::nn::{Group, Health, Mode, Trained, UpdateOptions};
-use crate::ops::{augment, hopfield};
+use crate::ops::{augment, hopfield, loss_scale};
 use crate::tensor::{Element, VarId};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -257,8 +257,7 @@ impl Recorded {
 
     fn plan(&mut self, gpu: &Gpu, model: &Model) -> Result<Plan> {
         self.logged().iter().for_each(|v| self.tape.keep(*v));
-        let options = PlanOptions { label: "training".into(), ..Default::default() };
-        Plan::compile(gpu, &self.tape, &model.store, &options)
+        model.plan(gpu, &self.tape, "training")
     }
 
     /// What is read back of every step.
@@ -321,7 +320,13 @@ fn record(
         let frozen = phase == Phase::Stage2;
         objective::hinge(model, t, &maps, labels, frozen, &mut terms)?;
     }
-    let seeds = variables.weights.seeds(t, store, &terms);
+    let mut seeds = variables.weights.seeds(t, store, &terms);
+    let loss_scale = model.loss_scale.map(|state| t.variable(store, state));
+    if let Some(state) = loss_scale {
+        for (_, seed) in &mut seeds {
+            *seed = loss_scale::scale(t, *seed, state)?;
+        }
+    }
     let grads = t.backward(&seeds)?;
     model.module.place_gradients(t, store, &grads, &trained)?;
     let train = &model.config.train;
@@ -330,6 +335,7 @@ fn record(
         weight_decay: train.weight_decay as f32,
         memory_lr_scale: train.memory_lr_scale as f32,
         statistics_momentum: STATISTICS_MOMENTUM,
+        loss_scale,
     };
     let rate = t.variable(store, variables.lr);
     let health = model.module.update(t, store, &update, rate, &trained, &statistics)?;

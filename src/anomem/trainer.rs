@@ -15,7 +15,7 @@ use super::scorer::{Measured, Scorer};
 use super::set::{Divided, HeldOut, Recipe, Split, TrainingSet};
 use super::start::Start;
 use super::step::{HISTORY, InFlight, Input, Phase, Recorded, Steps, Sums, counters_of};
-use crate::autograd::Plan;
+use crate::autograd::{Plan, Precision};
 use crate::gpu::{Gpu, Profile};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -439,10 +439,15 @@ impl Run {
             if self.progress.epoch == epochs || self.progress.epoch == 1 {
                 contrasted.filter_map(ScaleRecord::warning).for_each(|w| observer.warn(&w));
             }
-            if record.non_finite_steps > 0 {
+            // A loss scale is too large now and then.
+            let precision = self.model.config.network.precision;
+            let (expected, cure) = match precision {
+                Precision::F32 => (0, "a lower train.lr may help"),
+                Precision::F16 => (steps / 2, "a lower train.lr or network.precision=f32 may help"),
+            };
+            if record.non_finite_steps > expected {
                 observer.warn(&format!(
-                    "{} of {} steps had gradients that are not finite and were skipped; \
-                     a lower train.lr may help",
+                    "{} of {} steps had gradients that are not finite and were skipped; {cure}",
                     record.non_finite_steps, steps
                 ));
             }

@@ -1,9 +1,10 @@
 //! The tape: recorded once, planned once, replayed every step.
 
 mod fuse;
+mod half;
 mod plan;
 mod relu_role;
 mod tape;
 
-pub use plan::{Plan, PlanOptions};
+pub use plan::{Plan, PlanOptions, Precision};
 pub use tape::{Dispatch, Element, Gradients, Tape, Value};

@@ -1,10 +1,12 @@
 //! Compiling: live dispatches, memory by lifetime, pipelines, bind groups; then replaying.
 
 use super::fuse::fused;
+use super::half::halve;
 use super::tape::{Dispatch, Place, Tape, Value};
 use crate::gpu::{BindingRange, Buffer, BufferCopy, Gpu, Kernel, Pass, Profile, Submission};
 use crate::tensor::{ALIGN, Store};
 use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,6 +21,20 @@ pub struct PlanOptions {
     pub max_dispatches_per_submit: Option<NonZeroUsize>,
     /// Run every launch as it was recorded, none [joined](super::fuse) to another.
     pub unfused: bool,
+    /// How maps and their gradients lie in memory.
+    pub precision: Precision,
+}
+
+/// How what lies between the layers of a network is stored: maps and their gradients. Sums are of f32 in either case, and
+/// parameters, statistics and losses are stored so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// Four bytes.
+    #[default]
+    F32,
+    /// Two bytes, where every kernel that reads or writes it can.
+    F16,
 }
 
 /// A compiled tape.
@@ -67,9 +83,14 @@ impl Plan {
     /// binding that does not fit.
     pub fn compile(gpu: &Gpu, tape: &Tape, store: &Store, options: &PlanOptions) -> Result<Self> {
         let live = live_dispatches(tape);
-        let live =
+        let mut live =
             if options.unfused { live.into_iter().cloned().collect() } else { fused(tape, &live) };
-        let lifetimes = lifetimes(tape, &live)?;
+        let half = match options.precision {
+            Precision::F32 => HashSet::new(),
+            Precision::F16 => halve(tape, &mut live)?,
+        };
+        let bytes = |root: Value| tape.len(root) as u64 * if half.contains(&root) { 2 } else { 4 };
+        let lifetimes = lifetimes(tape, &live, bytes)?;
         for l in &lifetimes {
             let (bytes, info) = (l.bytes, tape.info(l.value));
             if bytes > gpu.max_binding() {
@@ -93,7 +114,7 @@ impl Plan {
             Ok(BindingRange {
                 buffer: arenas[(offset / gpu.max_buffer()) as usize].clone(),
                 offset: offset % gpu.max_buffer(),
-                size: tape.len(root) as u64 * 4,
+                size: bytes(root),
             })
         };
         let (uniforms, starts) = uniforms(gpu, &options.label, &live)?;
@@ -271,7 +292,11 @@ fn live_dispatches(tape: &Tape) -> Vec<&Dispatch> {
     live
 }
 
-fn lifetimes(tape: &Tape, live: &[Dispatch]) -> Result<Vec<Lifetime>> {
+fn lifetimes(
+    tape: &Tape,
+    live: &[Dispatch],
+    bytes: impl Fn(Value) -> u64,
+) -> Result<Vec<Lifetime>> {
     let mut at: HashMap<Value, usize> = HashMap::new();
     let mut list: Vec<Lifetime> = Vec::new();
     for (i, d) in live.iter().enumerate() {
@@ -292,8 +317,7 @@ fn lifetimes(tape: &Tape, live: &[Dispatch]) -> Result<Vec<Lifetime>> {
                 )));
             }
             at.insert(root, list.len());
-            let bytes = tape.len(root) as u64 * 4;
-            list.push(Lifetime { value: root, bytes, first: i, last: i });
+            list.push(Lifetime { value: root, bytes: bytes(root), first: i, last: i });
         }
     }
     for v in &tape.kept {

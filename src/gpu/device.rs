@@ -75,7 +75,7 @@ impl Inner {
     }
 }
 
-type PipelineKey = (usize, Cow<'static, [(&'static str, u32)]>);
+type PipelineKey = (usize, Cow<'static, [(&'static str, u32)]>, u32);
 
 /// A compiled kernel.
 #[derive(Clone)]

@@ -1,4 +1,5 @@
-//! Forms in which a driver reads four floats, where a read of a storage buffer costs by the access.
+//! Forms in which four floats lie in a buffer and get into registers: in half precision, where a plan stores them so,
+//! and as a driver reads them fastest, where a read of a storage buffer costs by the access.
 //!
 //! llvmpipe walks the lanes of a buffer read one by one, and its components within, each put into its vector through
 //! memory; two of 64 bits take two thirds of the time of four of 32. A texel is gathered in registers, for less than a
@@ -19,9 +20,12 @@ pub(super) struct Form {
     open: &'static str,
     index: &'static str,
     close: &'static str,
+    /// The function through which goes what is assigned to an element, if any.
+    assigned: Option<&'static str>,
 }
 
 const READ_ONLY: &str = "var<storage, read> ";
+const WRITTEN: &str = "var<storage, read_write> ";
 const FLOATS: &str = ": array<vec4<f32>>;";
 
 /// Two u64, taken apart in registers.
@@ -31,6 +35,25 @@ pub(super) const PAIRS: Form = Form {
     open: "unpacked_pairs(",
     index: "[",
     close: "])",
+    assigned: None,
+};
+
+/// Four f16 in two words, taken apart by a function of the language that needs no feature of the adapter.
+pub(super) const HALVES: Form =
+    Form { ty: ": array<vec2<u32>>;", open: "unpacked_halves(", ..PAIRS };
+
+/// The same in one u64.
+pub(super) const WIDE_HALVES: Form =
+    Form { ty: ": array<u64>;", open: "unpacked_wide_halves(", ..PAIRS };
+
+/// Four f16 that are written, and not read.
+pub(super) const WRITTEN_HALVES: Form = Form {
+    storage: WRITTEN,
+    ty: ": array<vec2<u32>>;",
+    open: "",
+    index: "[",
+    close: "]",
+    assigned: Some("packed_halves"),
 };
 
 /// Texels of a texture, in rows of [`TEXELS_PER_ROW`].
@@ -40,6 +63,7 @@ pub(super) const TEXELS: Form = Form {
     open: "textureLoad(",
     index: ", texel(",
     close: "), 0)",
+    assigned: None,
 };
 
 /// Little-endian, as every adapter is: the first float of a pair is the low half.
@@ -51,16 +75,41 @@ fn unpacked_pairs(pairs: vec2<u64>) -> vec4<f32> {
 }
 ";
 
-/// The text of a shader with its read-only `array<vec4<f32>>` bindings in the forms that `form` gives them by name.
-pub(super) fn rewritten(text: &str, form: impl Fn(&str) -> Option<&'static Form>) -> String {
+const UNPACK_HALVES: &str = "
+fn unpacked_halves(halves: vec2<u32>) -> vec4<f32> {
+    return vec4<f32>(unpack2x16float(halves.x), unpack2x16float(halves.y));
+}
+";
+
+const UNPACK_WIDE_HALVES: &str = "
+fn unpacked_wide_halves(halves: u64) -> vec4<f32> {
+    return vec4<f32>(unpack2x16float(u32(halves)), unpack2x16float(u32(halves >> 32u)));
+}
+";
+
+const PACK_HALVES: &str = "
+fn packed_halves(v: vec4<f32>) -> vec2<u32> {
+    return vec2<u32>(pack2x16float(v.xy), pack2x16float(v.zw));
+}
+";
+
+/// Name of the binding that a line declares as `array<vec4<f32>>`, and whether it is written.
+fn declared(line: &str) -> Option<(&str, bool)> {
+    let name = |storage: &str| line.split_once(storage)?.1.strip_suffix(FLOATS);
+    name(READ_ONLY).map(|n| (n, false)).or(name(WRITTEN).map(|n| (n, true)))
+}
+
+/// The text of a shader with its `array<vec4<f32>>` bindings in the forms that `form` gives them by name, and whether
+/// they are written.
+pub(super) fn rewritten(text: &str, form: impl Fn(&str, bool) -> Option<&'static Form>) -> String {
     let code =
         |line: &str| line.split("//").next().unwrap_or_default().trim_end().to_owned() + "\n";
     let plain: String = text.lines().map(code).collect();
-    let declared = |line: &str| {
-        let name = line.split_once(READ_ONLY)?.1.strip_suffix(FLOATS)?;
-        Some((name.to_owned(), form(name)?))
+    let formed = |line: &str| {
+        let (name, written) = declared(line)?;
+        Some((name.to_owned(), form(name, written)?))
     };
-    let bindings: Vec<(String, &Form)> = plain.lines().filter_map(declared).collect();
+    let bindings: Vec<(String, &Form)> = plain.lines().filter_map(formed).collect();
     if bindings.is_empty() {
         return plain;
     }
@@ -75,10 +124,18 @@ pub(super) fn rewritten(text: &str, form: impl Fn(&str) -> Option<&'static Form>
     }
     for (name, form) in &bindings {
         let new = format!("{}{name}{}", form.storage, form.ty);
-        out = out.replace(&format!("{READ_ONLY}{name}{FLOATS}"), &new);
+        let storage = if form.assigned.is_some() { WRITTEN } else { READ_ONLY };
+        out = out.replace(&format!("{storage}{name}{FLOATS}"), &new);
     }
-    if bindings.iter().any(|(_, form)| **form == PAIRS) {
-        out.push_str(UNPACK);
+    for (form, function) in [
+        (PAIRS, UNPACK),
+        (HALVES, UNPACK_HALVES),
+        (WIDE_HALVES, UNPACK_WIDE_HALVES),
+        (WRITTEN_HALVES, PACK_HALVES),
+    ] {
+        if bindings.iter().any(|(_, of)| **of == form) {
+            out.push_str(function);
+        }
     }
     if bindings.iter().any(|(_, form)| **form == TEXELS) {
         let _ = writeln!(
@@ -116,6 +173,8 @@ fn reads_of(text: &str, seen: &[Seen<'_>]) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 8);
     // The form of every bracket that is open, where it is an element of a binding.
     let mut open: Vec<Option<&Form>> = Vec::new();
+    // Whether the value of an assignment is within a function's brackets.
+    let mut assigned = false;
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
@@ -142,9 +201,15 @@ fn reads_of(text: &str, seen: &[Seen<'_>]) -> String {
             ']' => {
                 if let Some(Some(form)) = open.pop() {
                     out.push_str(form.close);
+                    if let (Some(function), Some(value)) = (form.assigned, rest.strip_prefix(" = "))
+                    {
+                        out.extend([" = ", function, "("]);
+                        (rest, assigned) = (value, true);
+                    }
                     continue;
                 }
             }
+            ';' if std::mem::take(&mut assigned) => out.push(')'),
             _ => {}
         }
         out.push(first);
@@ -157,7 +222,7 @@ mod tests {
     use super::*;
 
     fn paired(text: &str) -> String {
-        rewritten(text, |_| Some(&PAIRS))
+        rewritten(text, |_, written| (!written).then_some(&PAIRS))
     }
 
     #[test]
@@ -181,7 +246,7 @@ mod tests {
                     @group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;\n\
                     @group(0) @binding(2) var<storage, read> c: array<vec4<f32>>;\n\
                     fn f(k: u32) -> f32 { return a[u32(b[k].x)].y + c[0].x; }\n";
-        let forms = |name: &str| match name {
+        let forms = |name: &str, _| match name {
             "a" => Some(&TEXELS),
             "b" => Some(&PAIRS),
             _ => None,
@@ -196,6 +261,24 @@ mod tests {
     }
 
     #[test]
+    fn halves_are_unpacked_and_packed() {
+        let text = "@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;\n\
+                    @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;\n\
+                    fn f(k: u32) { var s = x[k]; y[k + 1u] = max(x[k], s) * p.x[0]; s = x[0]; y[0] = s; }\n";
+        for (form, function) in
+            [(&HALVES, "unpacked_halves"), (&WIDE_HALVES, "unpacked_wide_halves")]
+        {
+            let new =
+                rewritten(text, |_, written| Some(if written { &WRITTEN_HALVES } else { form }));
+            assert!(new.contains(&format!("var<storage, read> x{}\n", form.ty)), "{new}");
+            assert!(new.contains("var<storage, read_write> y: array<vec2<u32>>;\n"), "{new}");
+            let body = "var s = UN(x[k]); y[k + 1u] = packed_halves(max(UN(x[k]), s) * p.x[0]); s = UN(x[0]); \
+                        y[0] = packed_halves(s); }";
+            assert!(new.contains(&body.replace("UN", function)), "{new}");
+        }
+    }
+
+    #[test]
     fn locals_hide_a_binding_in_their_function_alone() {
         let text = "@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;\n\
                     fn of(x: array<f32, 2>, y: u32) -> f32 {\n    return x[1];\n}\n\
@@ -204,7 +287,7 @@ mod tests {
         for (form, element) in
             [(&PAIRS, "unpacked_pairs(x[N])"), (&TEXELS, "textureLoad(x, texel(N), 0)")]
         {
-            let new = rewritten(text, |_| Some(form));
+            let new = rewritten(text, |_, _| Some(form));
             assert_eq!(
                 new.matches(form.index).count() - text.matches(form.index).count(),
                 if *form == PAIRS { 0 } else { 2 },

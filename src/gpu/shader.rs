@@ -190,6 +190,26 @@ fn import(line: &str) -> Option<String> {
 struct Resolved {
     text: String,
     reread: Vec<String>,
+    half: Vec<String>,
+}
+
+impl Resolved {
+    /// The list that a line adds to, and what.
+    fn directive<'a>(&mut self, line: &'a str) -> Option<(&mut Vec<String>, &'a str)> {
+        if let Some(names) = line.strip_prefix("#reread ") {
+            return Some((&mut self.reread, names));
+        }
+        Some((&mut self.half, line.strip_prefix("#half ")?))
+    }
+
+    /// Number of a binding of four floats.
+    fn binding(&self, name: &str) -> Option<u32> {
+        let line = self
+            .text
+            .lines()
+            .find(|line| line.contains(&format!("> {name}: array<vec4<f32>>;")))?;
+        line.split_once("@binding(")?.1.split_once(')')?.0.parse().ok()
+    }
 }
 
 impl Shader {
@@ -222,6 +242,26 @@ impl Shader {
         Ok(self.resolved(&[])?.reread)
     }
 
+    /// The bindings whose elements may lie in memory in half precision, as `#half` lines say: a bit for each, by its
+    /// number.
+    ///
+    /// # Errors
+    /// An import that does not exist; a name that is no binding of `array<vec4<f32>>`.
+    pub fn half(&self) -> Result<u32> {
+        let resolved = self.resolved(&[])?;
+        let mut bits = 0;
+        for name in &resolved.half {
+            bits |= 1
+                << resolved.binding(name).ok_or_else(|| {
+                    Error::Internal(format!(
+                        "{}: #half {name}: no binding of vec4<f32>",
+                        self.label()
+                    ))
+                })?;
+        }
+        Ok(bits)
+    }
+
     fn resolved(&self, consts: &[(&str, u32)]) -> Result<Resolved> {
         let mut out = Resolved::default();
         let own = file(&format!("{}/{}", self.family, self.stem), self.source)?;
@@ -244,8 +284,8 @@ impl Shader {
     /// Appends `source` to `out`, each file that it imports in place of the first line to do so.
     fn resolve(&self, source: &str, done: &mut HashSet<String>, out: &mut Resolved) -> Result<()> {
         for line in source.lines() {
-            if let Some(names) = line.trim().strip_prefix("#reread ") {
-                out.reread.extend(names.split(',').map(|name| name.trim().to_owned()));
+            if let Some((list, names)) = out.directive(line.trim()) {
+                list.extend(names.split(',').map(|name| name.trim().to_owned()));
                 continue;
             }
             match import(line) {
@@ -276,19 +316,21 @@ pub struct Kernel {
     pub shader: &'static Shader,
     /// Values that replace the file's `const NAME: u32` lines.
     pub consts: Cow<'static, [(&'static str, u32)]>,
+    /// Bindings whose elements lie in memory in half precision, a bit for each; of those that [`Shader::half`] allows.
+    pub half: u32,
 }
 
 impl Kernel {
     /// The shader as its file says.
     pub const fn new(shader: &'static Shader) -> Self {
-        Self { shader, consts: Cow::Borrowed(&[]) }
+        Self { shader, consts: Cow::Borrowed(&[]), half: 0 }
     }
 
     /// The shader with other constants.
     pub fn with(shader: &'static Shader, consts: &[(&'static str, u32)]) -> Self {
         let mut consts = consts.to_vec();
         consts.sort_unstable();
-        Self { shader, consts: Cow::Owned(consts) }
+        Self { shader, consts: Cow::Owned(consts), half: 0 }
     }
 
     /// The shader with every combination of the values that its constants may take.
@@ -303,14 +345,25 @@ impl Kernel {
         combinations.iter().map(|c| Self::with(shader, c)).collect()
     }
 
-    /// `family.stem`, and the constants that differ from the file's: ` NAME=value`.
-    pub fn name(&self) -> String {
-        let consts: Vec<String> = self.consts.iter().map(|(n, v)| format!(" {n}={v}")).collect();
-        self.shader.label() + &consts.concat()
+    /// The same, with some bindings in half precision.
+    #[must_use]
+    pub fn halved(self, half: u32) -> Self {
+        Self { half, ..self }
     }
 
-    pub(super) fn key(&self) -> (usize, Cow<'static, [(&'static str, u32)]>) {
-        (std::ptr::from_ref(self.shader) as usize, self.consts.clone())
+    /// `family.stem`, the constants that differ from the file's: ` NAME=value`, and the bindings in half precision:
+    /// ` f16:0,2`.
+    pub fn name(&self) -> String {
+        let consts: Vec<String> = self.consts.iter().map(|(n, v)| format!(" {n}={v}")).collect();
+        let halves: Vec<String> =
+            (0..32).filter(|b| self.half >> b & 1 == 1).map(|b| b.to_string()).collect();
+        let halves =
+            if halves.is_empty() { String::new() } else { format!(" f16:{}", halves.join(",")) };
+        self.shader.label() + &consts.concat() + &halves
+    }
+
+    pub(super) fn key(&self) -> (usize, Cow<'static, [(&'static str, u32)]>, u32) {
+        (std::ptr::from_ref(self.shader) as usize, self.consts.clone(), self.half)
     }
 }
 
@@ -345,13 +398,24 @@ pub(super) fn read(
 
 /// The module and the text that it was parsed from, not validated.
 fn parsed(kernel: &Kernel, dialect: Dialect) -> Result<(naga::Module, String)> {
-    let Resolved { mut text, reread } = kernel.shader.resolved(&kernel.consts)?;
-    if dialect.wide_reads || dialect.texels {
-        text = reads::rewritten(&text, |name| {
-            let texels = dialect.texels && reread.iter().any(|n| n == name);
-            texels.then_some(&reads::TEXELS).or(dialect.wide_reads.then_some(&reads::PAIRS))
-        });
-    }
+    let resolved = kernel.shader.resolved(&kernel.consts)?;
+    let form = |name: &str, written: bool| {
+        let half = resolved.binding(name).is_some_and(|b| kernel.half >> b & 1 == 1);
+        let texels = dialect.texels && resolved.reread.iter().any(|n| n == name);
+        match (half, written) {
+            (true, true) => Some(&reads::WRITTEN_HALVES),
+            (true, false) if dialect.wide_reads => Some(&reads::WIDE_HALVES),
+            (true, false) => Some(&reads::HALVES),
+            (false, true) => None,
+            (false, false) if texels => Some(&reads::TEXELS),
+            (false, false) => dialect.wide_reads.then_some(&reads::PAIRS),
+        }
+    };
+    let text = if dialect.wide_reads || dialect.texels || kernel.half != 0 {
+        reads::rewritten(&resolved.text, form)
+    } else {
+        resolved.text.clone()
+    };
     let module = naga::front::wgsl::parse_str(&text).map_err(|e| {
         Error::Internal(format!("shader {}: {}", kernel.name(), e.emit_to_string(&text)))
     })?;
@@ -394,7 +458,9 @@ fn validate(
     text: &str,
 ) -> Result<naga::valid::ModuleInfo> {
     // What a shader may ask of an adapter; wide reads ask for more.
-    let mut capabilities = Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16;
+    let mut capabilities = Capabilities::SUBGROUP
+        | Capabilities::SHADER_FLOAT16
+        | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     capabilities.set(Capabilities::SHADER_INT64, dialect.wide_reads);
     naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
         .validate(module)

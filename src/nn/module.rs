@@ -2,7 +2,7 @@
 
 use crate::autograd::{Gradients, Tape, Value};
 use crate::gpu::Gpu;
-use crate::ops::{affine, finite, optimizer, reduce};
+use crate::ops::{affine, finite, loss_scale, optimizer, reduce};
 use crate::tensor::{Element, SlabId, Store, VarId};
 use crate::{Error, Result};
 use rand::{RngExt, SeedableRng};
@@ -262,6 +262,8 @@ pub struct UpdateOptions {
     pub memory_lr_scale: f32,
     /// Share of the batch's statistics that goes into the running ones.
     pub statistics_momentum: f32,
+    /// By what gradients are too large: the state of [`loss_scale`], `[2]`.
+    pub loss_scale: Option<Value>,
 }
 
 /// Copies of the batch statistics that a micro-batch left, before the next one writes its own.
@@ -356,6 +358,9 @@ impl Module {
         let (_, all_grads) = of_trained
             .ok_or_else(|| Error::Internal(format!("groups {trained:?} have no parameters")))?;
         let all_grads = tape.variable(store, *all_grads);
+        if let Some(state) = options.loss_scale {
+            loss_scale::unscale(tape, all_grads, state)?;
+        }
         let non_finite = finite::count(tape, all_grads)?;
         let grad_square = reduce::sum_of_squares(tape, all_grads)?;
         for span in self.spans.iter().filter(|span| trained.contains(&span.group)) {
@@ -371,6 +376,9 @@ impl Module {
         }
         let momentum = options.statistics_momentum;
         self.update_statistics(tape, store, momentum, non_finite, trained, statistics)?;
+        if let Some(state) = options.loss_scale {
+            loss_scale::update(tape, non_finite, state, loss_scale::INTERVAL)?;
+        }
         Ok(Health { non_finite, grad_square })
     }
 

@@ -257,6 +257,7 @@ impl Layer {
         let partial_mean = tape.temporary("batch_norm.partial_mean", &partial, Element::F32)?;
         let partial_squares =
             tape.temporary("batch_norm.partial_squares", &partial, Element::F32)?;
+        let row0 = tape.temporary("batch_norm.row0", &c, Element::F32)?;
         let mean = tape.temporary("batch_norm.mean", &c, Element::F32)?;
         let variance = tape.temporary("batch_norm.variance", &c, Element::F32)?;
         // The receivers may be written again later in the step, by another pass over the same
@@ -269,10 +270,10 @@ impl Layer {
             ),
         };
         let launch = self.launch(&STATISTICS, &STATISTICS_VEC4, self.width(), &p);
-        tape.dispatch(launch.read(x).write(partial_mean).write(partial_squares));
+        tape.dispatch(launch.read(x).write(partial_mean).write(partial_squares).write(row0));
         tape.dispatch(
             self.launch_final(&STATISTICS_FINAL, &p)
-                .read(x)
+                .read(row0)
                 .read(partial_mean)
                 .read(partial_squares)
                 .write(mean)

@@ -19,6 +19,7 @@ pub mod gaussian;
 pub mod hinge;
 pub mod hopfield;
 pub mod kmeans;
+pub mod loss_scale;
 pub mod matmul;
 pub mod nearest;
 pub mod normalize;
@@ -33,6 +34,7 @@ pub mod select;
 pub mod softmax;
 pub mod variance;
 
+use crate::Result;
 use crate::autograd::Dispatch;
 use crate::gpu::{Kernel, Restated, Shader, Variant, params};
 
@@ -112,6 +114,7 @@ pub fn shaders() -> Vec<&'static Shader> {
         hinge::SHADERS,
         hopfield::SHADERS,
         kmeans::SHADERS,
+        loss_scale::SHADERS,
         matmul::SHADERS,
         nearest::SHADERS,
         normalize::SHADERS,
@@ -148,8 +151,20 @@ fn restated() -> Vec<Restated> {
     by_rows.chain(by_family.concat()).collect()
 }
 
-/// Every kernel: each shader as its file says, then with the constants that its family restates.
-pub fn kernels() -> Vec<Kernel> {
+/// Every kernel: each shader as its file says, then with the constants that its family restates; then those of them
+/// that can have bindings in half precision, with all of these so.
+///
+/// # Errors
+/// A shader whose directives do not fit.
+pub fn kernels() -> Result<Vec<Kernel>> {
     let as_files_say = shaders().into_iter().map(Kernel::new);
-    as_files_say.chain(restated().into_iter().flat_map(Kernel::all_of)).collect()
+    let mut kernels: Vec<Kernel> =
+        as_files_say.chain(restated().into_iter().flat_map(Kernel::all_of)).collect();
+    for i in 0..kernels.len() {
+        let half = kernels[i].shader.half()?;
+        if half != 0 {
+            kernels.push(kernels[i].clone().halved(half));
+        }
+    }
+    Ok(kernels)
 }
