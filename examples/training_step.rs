@@ -80,6 +80,7 @@ fn record(
         weight_decay: 0.0,
         memory_lr_scale: 1.0,
         statistics_momentum: 0.1,
+        loss_scale: None,
     };
     let lr = t.variable(store, inputs.lr);
     module.update(t, store, &update, lr, &trained, &[])?;

@@ -1,9 +1,10 @@
-use crate::harness::{Input, close, fill, gpu, run_case, variants, wide};
+use crate::harness::{Input, close, fill, gpu, run_case, run_replaced, variants, wide};
 use crate::reference::Out;
 use crate::reference::conv2d::{self as reference, Sizes};
-use anomem::gpu::{Gpu, Variant};
+use anomem::gpu::{Gpu, Kernel, Shader, Variant};
 use anomem::ops::conv2d::conv2d;
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
 /// n, h, w, c, o, kh, kw, stride, padding.
 const fn sizes(s: [usize; 9]) -> Sizes {
@@ -54,37 +55,93 @@ const CASES: &[Sizes] = &[
 /// The variants of this adapter, and the kernels of 4 lanes, which run in any larger subgroup.
 fn all_variants(gpu: &Gpu) -> Vec<Variant> {
     let mut list = variants(gpu);
+    list.extend(gpu.report().cooperative_variant());
     if list.contains(&Variant::Subgroup { lanes: 8 }) {
         list.push(Variant::Subgroup { lanes: 4 });
     }
     list
 }
 
+/// [`fill`], rounded to half precision for the variant that does so: what it then computes is exact but
+/// for the sums, as with the others.
+fn operand(variant: Variant, len: usize, seed: u64) -> Vec<f32> {
+    let rounded = |v: f32| if variant == Variant::Cooperative { half(v) } else { v };
+    fill(len, seed).into_iter().map(rounded).collect()
+}
+
+fn half(v: f32) -> f32 {
+    half::f16::from_f32(v).to_f32()
+}
+
+/// One convolution with its gradients.
+struct Problem {
+    s: Sizes,
+    x: Vec<f32>,
+    weight: Vec<f32>,
+    grad_y: Vec<f32>,
+}
+
+/// y, grad_x, grad_weight.
+type Results = [Vec<f32>; 3];
+
+impl Problem {
+    fn new(s: &Sizes, operand: impl Fn(usize, u64) -> Vec<f32>) -> Self {
+        Self {
+            s: *s,
+            x: operand(s.n * s.h * s.w * s.c, 1),
+            weight: operand(s.kh * s.kw * s.c * s.o, 2),
+            grad_y: operand(s.n * s.ho() * s.wo() * s.o, 3),
+        }
+    }
+
+    fn run(
+        &self,
+        gpu: &Gpu,
+        variant: Variant,
+        other: impl Fn(&Kernel) -> Option<Kernel>,
+    ) -> Result<Results, String> {
+        let s = &self.s;
+        let (x_shape, weight_shape) = ([s.n, s.h, s.w, s.c], [s.kh, s.kw, s.c, s.o]);
+        let x = Input::Trainable(&x_shape, &self.x);
+        let weight = Input::Trainable(&weight_shape, &self.weight);
+        let record = |t: &mut anomem::autograd::Tape, v: &[anomem::autograd::Value]| {
+            Ok(vec![conv2d(t, v[0], v[1], s.stride, s.padding)?])
+        };
+        let out = run_replaced(gpu, variant, &[x, weight], &[&self.grad_y], record, other);
+        let mut out = out.map_err(|e| e.to_string())?;
+        let [grad_x, grad_weight] = [0, 1].map(|i| std::mem::take(&mut out.grads[i]));
+        Ok([out.outputs.swap_remove(0), grad_x, grad_weight])
+    }
+
+    /// Of each result: what it should be, and the number of terms.
+    fn wanted(&self) -> [(Out, f64); 3] {
+        let s = &self.s;
+        let (x, weight, g) = (wide(&self.x), wide(&self.weight), wide(&self.grad_y));
+        [
+            (reference::forward(s, &x, &weight), (s.kh * s.kw * s.c) as f64),
+            (reference::backward_input(s, &weight, &g), (s.kh * s.kw * s.o) as f64),
+            (reference::backward_weight(s, &x, &g), (s.n * s.ho() * s.wo()) as f64),
+        ]
+    }
+}
+
+/// Worst error / allowance of y, grad_x, grad_weight; `more` is added to the roundings on the way.
+fn compare(got: &Results, wanted: &[(Out, f64); 3], more: f64) -> Result<[f64; 3], String> {
+    let mut worst = [0.0; 3];
+    for (i, name) in ["y", "grad_x", "grad_weight"].into_iter().enumerate() {
+        worst[i] = close(name, &got[i], &wanted[i].0, wanted[i].1 + more)?;
+    }
+    Ok(worst)
+}
+
 /// Worst error / allowance of y, grad_x, grad_weight.
 fn check(gpu: &Gpu, variant: Variant, s: &Sizes) -> Result<[f64; 3], String> {
-    let (x, weight) = (fill(s.n * s.h * s.w * s.c, 1), fill(s.kh * s.kw * s.c * s.o, 2));
-    let g = fill(s.n * s.ho() * s.wo() * s.o, 3);
-    let (x_shape, weight_shape) = ([s.n, s.h, s.w, s.c], [s.kh, s.kw, s.c, s.o]);
-    let inputs = [Input::Trainable(&x_shape, &x), Input::Trainable(&weight_shape, &weight)];
-    let out = run_case(gpu, variant, &inputs, &[&g], |t, v| {
-        Ok(vec![conv2d(t, v[0], v[1], s.stride, s.padding)?])
-    });
-    let out = out.map_err(|e| e.to_string())?;
-    let (x, weight, g) = (wide(&x), wide(&weight), wide(&g));
-    let mut wanted = [
-        reference::forward(s, &x, &weight),
-        reference::backward_input(s, &weight, &g),
-        reference::backward_weight(s, &x, &g),
-    ];
+    let problem = Problem::new(s, |len, seed| operand(variant, len, seed));
+    let mut wanted = problem.wanted();
     if by_points(variant, s) {
-        wanted.iter_mut().for_each(spread);
+        wanted.iter_mut().for_each(|(out, _)| spread(out));
     }
-    let terms = [s.kh * s.kw * s.c, s.kh * s.kw * s.o, s.n * s.ho() * s.wo()].map(|n| n as f64);
-    Ok([
-        close("y", &out.outputs[0], &wanted[0], terms[0])?,
-        close("grad_x", &out.grads[0], &wanted[1], terms[1])?,
-        close("grad_weight", &out.grads[1], &wanted[2], terms[2])?,
-    ])
+    compare(&problem.run(gpu, variant, |_| None)?, &wanted, 0.0)
 }
 
 /// Whether a convolution goes by Winograd's points.
@@ -200,9 +257,9 @@ fn check_random(gpu: &Gpu, strategy: &impl Strategy<Value = Sizes>) {
 fn gradients_are_only_what_is_needed() {
     let Some(gpu) = gpu(false) else { return };
     let s = sizes([2, 5, 4, 3, 8, 3, 3, 1, 1]);
-    let (x, weight, g) = (fill(120, 1), fill(216, 2), fill(320, 3));
     let (xs, ws) = ([2, 5, 4, 3], [3, 3, 3, 8]);
     for variant in all_variants(gpu) {
+        let [x, weight, g] = [(120, 1), (216, 2), (320, 3)].map(|(n, i)| operand(variant, n, i));
         let record = |t: &mut anomem::autograd::Tape, v: &[anomem::autograd::Value]| {
             Ok(vec![conv2d(t, v[0], v[1], 1, 1)?])
         };
@@ -252,6 +309,118 @@ fn gradients_are_the_same_bits_each_time() {
         };
         let (a, b) = (once(), once());
         assert!(a.outputs == b.outputs && a.grads == b.grads, "{variant:?}");
+    }
+}
+
+/// The kernels of [`Variant::Cooperative`] with fragments in plain WGSL: for any adapter with halves and
+/// subgroups of 8 lanes, and the same text but for what a fragment is. None for other kernels.
+fn in_plain_wgsl(kernel: &Kernel, at_once: u32) -> Option<Kernel> {
+    static SHADERS: LazyLock<Vec<Shader>> = LazyLock::new(|| {
+        let fragments = include_str!("../shaders/conv2d/fragments.wgsl");
+        let plain = |s: &Shader| {
+            let text = s.text(&[]).unwrap();
+            text.contains(fragments).then(|| Shader {
+                family: "test",
+                stem: s.stem,
+                source: text.replace(fragments, include_str!("fragments.wgsl")).leak(),
+                params: s.params,
+            })
+        };
+        anomem::ops::shaders().into_iter().filter_map(plain).collect()
+    });
+    let shader = SHADERS.iter().find(|s| s.stem == kernel.shader.stem)?;
+    let at_once = [("AT_ONCE", at_once)];
+    Some(Kernel::with(shader, &[&kernel.consts[..], &at_once].concat()))
+}
+
+/// An adapter that can run them.
+fn gpu_for_plain_fragments() -> Option<&'static Gpu> {
+    let gpu = gpu(false)?;
+    let report = gpu.report();
+    if report.f16 && report.subgroup.is_some_and(|(least, _)| least >= 8) {
+        return Some(gpu);
+    }
+    eprintln!(
+        "SKIPPED, no fragments in plain WGSL: {} lacks halves or wide subgroups",
+        report.name
+    );
+    None
+}
+
+/// Several tiles each way, with surplus in the last; shares of the pixels that no 16 divides.
+const TILES: &[Sizes] = &[
+    sizes([1, 15, 18, 20, 70, 3, 3, 1, 1]),
+    sizes([2, 13, 17, 36, 24, 3, 3, 2, 1]),
+    sizes([1, 20, 40, 36, 12, 1, 1, 1, 0]),
+    sizes([3, 9, 11, 5, 33, 4, 2, 3, 2]),
+];
+
+#[test]
+fn fragments_in_plain_wgsl_match_the_reference() {
+    let Some(gpu) = gpu_for_plain_fragments() else { return };
+    let run = |s: &Sizes, at_once: u32| {
+        let problem = Problem::new(s, |len, seed| operand(Variant::Cooperative, len, seed));
+        let replaced = std::cell::Cell::new(0);
+        let plain = |kernel: &Kernel| {
+            let plain = in_plain_wgsl(kernel, at_once);
+            replaced.set(replaced.get() + u32::from(plain.is_some()));
+            plain
+        };
+        let got = problem.run(gpu, Variant::Cooperative, plain).unwrap();
+        assert!(replaced.get() >= 3, "{s:?}: {} kernels", replaced.get());
+        let worst = compare(&got, &problem.wanted(), 0.0);
+        let worst = worst.unwrap_or_else(|e| panic!("{s:?}, {at_once} at once: {e}"));
+        println!("conv2d fragments {s:?}: worst {worst:.3?} of the allowance");
+    };
+    CASES.iter().chain(TILES).for_each(|s| run(s, 4));
+    // Three bands, then the fourth.
+    run(&TILES[0], 3);
+}
+
+/// Whatever way a conversion rounds, an operand is off by 2^-10 of itself at most, and a product by 2^-9: 2^12 times
+/// what [`close`] allows for a rounding of f32, which is 2^-21.
+#[test]
+fn operands_are_rounded_to_halves_and_no_further() {
+    let Some(gpu) = gpu_for_plain_fragments() else { return };
+    for s in TILES {
+        let problem = Problem::new(s, fill);
+        let got = problem.run(gpu, Variant::Cooperative, |k| in_plain_wgsl(k, 4)).unwrap();
+        let wanted = problem.wanted();
+        compare(&got, &wanted, 4096.0).unwrap();
+        assert!(compare(&got, &wanted, 0.0).is_err(), "{s:?}: nothing was rounded");
+    }
+}
+
+/// Matrix units work under a memory model of their own, which wgpu declares but does not follow in all it
+/// says of loads and stores (gfx-rs/wgpu #8805): were a barrier not kept, some element would differ some time.
+/// `ANOMEM_RACE_REPEATS` says how often each product is repeated.
+#[test]
+fn fragments_give_the_same_bits_each_time() {
+    let Some(gpu) = gpu(false) else { return };
+    let Some(variant) = gpu.report().cooperative_variant() else {
+        eprintln!("SKIPPED, no race was looked for: {} multiplies no fragments", gpu.report().name);
+        return;
+    };
+    let repeats = std::env::var("ANOMEM_RACE_REPEATS").map_or(20, |n| n.parse().unwrap());
+    for s in [
+        [4, 28, 30, 64, 72, 3, 3, 1, 1],
+        [8, 31, 29, 32, 32, 3, 3, 2, 1],
+        [2, 64, 63, 16, 16, 3, 3, 1, 1],
+        [4, 16, 17, 128, 130, 1, 1, 1, 0],
+    ]
+    .map(sizes)
+    {
+        let problem = Problem::new(&s, |len, seed| operand(variant, len, seed));
+        let first = problem.run(gpu, variant, |_| None).unwrap();
+        compare(&first, &problem.wanted(), 0.0).unwrap_or_else(|e| panic!("{s:?}: {e}"));
+        for repeat in 1..repeats {
+            let again = problem.run(gpu, variant, |_| None).unwrap();
+            for ((name, a), b) in ["y", "grad_x", "grad_weight"].iter().zip(&first).zip(&again) {
+                let differ = a.iter().zip(b).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+                assert!(differ == 0, "{s:?}, run {repeat}: {differ} values of {name} differ");
+            }
+        }
+        println!("conv2d {s:?}: {repeats} times the same");
     }
 }
 

@@ -13,12 +13,14 @@ fn halves(len: usize, seed: u64) -> Vec<f32> {
     fill(len, seed).iter().map(|v| f16::from_f32(*v).to_f32()).collect()
 }
 
+type Record = dyn Fn(&mut Tape, &[Value]) -> anomem::Result<Value>;
+
 /// An operation on a map x and on what is no map.
 struct Case {
     name: &'static str,
     x: Vec<usize>,
     others: Vec<Vec<usize>>,
-    record: Box<dyn Fn(&mut Tape, &[Value]) -> anomem::Result<Value>>,
+    record: Box<Record>,
 }
 
 fn case(

@@ -21,9 +21,13 @@ part() { # name, command...
     echo "$name: exit $?, $(($(date +%s) - begin)) s" | tee -a "$out/summary"
 }
 part devices "$bin/anomem" devices --json
-part kernels env ANOMEM_GPU=require "$bin/kernels-tests" --test-threads 4
+part kernels env ANOMEM_GPU=require ANOMEM_RACE_REPEATS=1000 "$bin/kernels-tests" --test-threads 4
 part bench "$bin/anomem" bench --json "$out/bench.json"
 part bench-simple "$bin/anomem" bench --variant simple --only product --no-steps
+if grep -q '16x16x16 f16->f32' "$out/devices.txt"; then
+    part bench-cooperative "$bin/anomem" bench --variant cooperative --only conv --no-steps \
+        --json "$out/bench-cooperative.json"
+fi
 part step "$bin/training_step" 256 20
 part step-torch python3 "$(dirname "$0")/torch_step.py" 256 20
 work=$(mktemp -d)

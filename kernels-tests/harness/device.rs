@@ -88,6 +88,30 @@ pub fn run_in(
     seeds: &[&[f32]],
     record: impl Fn(&mut Tape, &[Value]) -> anomem::Result<Vec<Value>>,
 ) -> anomem::Result<Outcome> {
+    run_as(gpu, variant, precision, inputs, seeds, record, |_| None)
+}
+
+/// [`run_case`] with other kernels in place of those for which `other` gives one.
+pub fn run_replaced(
+    gpu: &Gpu,
+    variant: Variant,
+    inputs: &[Input<'_>],
+    seeds: &[&[f32]],
+    record: impl Fn(&mut Tape, &[Value]) -> anomem::Result<Vec<Value>>,
+    other: impl Fn(&Kernel) -> Option<Kernel>,
+) -> anomem::Result<Outcome> {
+    run_as(gpu, variant, Precision::F32, inputs, seeds, record, other)
+}
+
+fn run_as(
+    gpu: &Gpu,
+    variant: Variant,
+    precision: Precision,
+    inputs: &[Input<'_>],
+    seeds: &[&[f32]],
+    record: impl Fn(&mut Tape, &[Value]) -> anomem::Result<Vec<Value>>,
+    other: impl Fn(&Kernel) -> Option<Kernel>,
+) -> anomem::Result<Outcome> {
     let mut store = Store::new();
     let slab = store.slab("inputs");
     let mut vars: Vec<VarId> = Vec::new();
@@ -121,6 +145,7 @@ pub fn run_in(
         assert_eq!(grad.is_some(), wanted, "gradients go to trainable inputs and no others");
     }
     outputs.iter().chain(grads.iter().flatten()).for_each(|v| tape.keep(*v));
+    tape.replace_kernels(other);
     store.allocate(gpu)?;
     for (var, input) in vars.iter().zip(inputs) {
         match input {

@@ -7,7 +7,7 @@ mod device;
 pub mod torchvision;
 
 pub use close::close;
-pub use device::{Input, Outcome, gpu, is_listed, run, run_case, run_in, variants};
+pub use device::{Input, Outcome, gpu, is_listed, run, run_case, run_in, run_replaced, variants};
 
 /// Deterministic values in [-1, 1), none of them round (splitmix64, Steele et al. 2014).
 pub fn fill(len: usize, seed: u64) -> Vec<f32> {

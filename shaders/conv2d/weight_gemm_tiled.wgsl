@@ -4,6 +4,7 @@
 // Simple twin: backward_weight.wgsl. Reference and tests: kernels-tests/conv2d.rs.
 #import grid
 #import conv2d/weight_gemm
+#import conv2d/weight_gemm_gather
 
 const QUADS: u32 = 16u; // columns of the tile in fours: 16 or 8
 const ROW_GROUPS: u32 = 256u / QUADS;
@@ -15,27 +16,6 @@ var<workgroup> right: array<vec4<f32>, 16u * QUADS>;
 // low[j] is row j of this invocation's first quad of rows, times its four columns; high the second quad's.
 var<private> low: mat4x4<f32>;
 var<private> high: mat4x4<f32>;
-
-// A quad of channels and its tap.
-struct Row {
-    quad: u32,
-    down: u32, // less the padding: wraps to huge numbers
-    across: u32,
-}
-
-fn load_left(row: Row, pixel: u32, end: u32) -> vec4<f32> {
-    let line = pixel / p.columns;
-    let y = line % p.rows * p.stride + row.down;
-    let x = pixel % p.columns * p.stride + row.across;
-    let inside = pixel < end && y < p.height && x < p.width;
-    let at = ((line / p.rows * p.height + y) * p.width + x) * p.c_quads + row.quad;
-    return select(vec4<f32>(0.0), source[select(0u, at, inside)], inside);
-}
-
-// Past the end the left-hand side is 0, and any gradient will do.
-fn load_right(pixel: u32, quad: u32) -> vec4<f32> {
-    return grad[min(pixel, p.pixels - 1u) * p.o_quads + min(quad, p.o_quads - 1u)];
-}
 
 fn multiply(k: u32, group: u32, column: u32) {
     let a = left[32u * k + group];

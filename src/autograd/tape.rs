@@ -131,9 +131,28 @@ impl Tape {
         self.rerun_parts = parts;
     }
 
-    /// Which of a family's kernels to record.
+    /// Which of a family's kernels to record: never [`Variant::Cooperative`], which is
+    /// [another](Self::convolutions) for convolutions alone.
     pub fn variant(&self) -> Variant {
+        match self.variant {
+            Variant::Cooperative => Variant::Tiled,
+            other => other,
+        }
+    }
+
+    /// Which kernels convolutions record.
+    pub fn convolutions(&self) -> Variant {
         self.variant
+    }
+
+    /// Puts other kernels with the same bindings in place of those recorded, where `other` gives one: a
+    /// test's own.
+    pub fn replace_kernels(&mut self, other: impl Fn(&Kernel) -> Option<Kernel>) {
+        for launch in &mut self.dispatches {
+            if let Some(kernel) = other(&launch.kernel) {
+                launch.kernel = kernel;
+            }
+        }
     }
 
     /// From now on takes a trainable variable for a constant: no gradient reaches it.

@@ -49,6 +49,8 @@ enum Which {
     Tiled,
     /// Tiles in the registers of subgroups of 4 or 8 lanes.
     Subgroup,
+    /// Convolutions in half precision, by the GPU's matrix units.
+    Cooperative,
 }
 
 impl Which {
@@ -59,6 +61,12 @@ impl Which {
             Self::Subgroup => adapter.subgroup_variant().ok_or_else(|| {
                 Error::Usage(format!(
                     "--variant subgroup: {} has no subgroups of 4 or 8 lanes",
+                    adapter.name
+                ))
+            }),
+            Self::Cooperative => adapter.cooperative_variant().ok_or_else(|| {
+                Error::Usage(format!(
+                    "--variant cooperative: {} multiplies no fragments of 16 x 16 f16",
                     adapter.name
                 ))
             }),

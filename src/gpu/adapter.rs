@@ -43,7 +43,13 @@ pub enum Variant {
         /// Lanes per subgroup.
         lanes: u32,
     },
+    /// As [`Tiled`](Self::Tiled), but convolutions round their operands to half precision and multiply
+    /// them with the GPU's matrix units, summing in f32.
+    Cooperative,
 }
+
+/// The matrix product of [`Variant::Cooperative`], as [`AdapterReport::cooperative_matrix`] lists it.
+const FRAGMENTS: &str = "16x16x16 f16->f32";
 
 impl AdapterReport {
     /// The kernels to use on this adapter.
@@ -60,6 +66,13 @@ impl AdapterReport {
             Some((lanes @ (4 | 8), high)) if lanes == high => Some(Variant::Subgroup { lanes }),
             _ => None,
         }
+    }
+
+    /// The kernels for matrix units, where this adapter has those that they use, whatever the size of its
+    /// subgroups. [`Self::variant`] never is this one: it is less precise.
+    pub fn cooperative_variant(&self) -> Option<Variant> {
+        let listed = self.cooperative_matrix.iter().any(|shape| shape == FRAGMENTS);
+        (listed && self.f16 && self.subgroup.is_some()).then_some(Variant::Cooperative)
     }
 
     /// In which form this adapter's driver gets kernels.
@@ -312,6 +325,37 @@ mod tests {
         assert_eq!("software".parse::<DeviceSelector>().unwrap(), DeviceSelector::Software);
         assert_eq!("RTX".parse::<DeviceSelector>().unwrap(), DeviceSelector::Name("rtx".into()));
         assert!("".parse::<DeviceSelector>().is_err());
+    }
+
+    #[test]
+    fn matrix_units_are_found_and_left_to_the_user() {
+        let report = |shapes: &[&str], f16| AdapterReport {
+            index: 0,
+            name: "some card".into(),
+            backend: "vulkan".into(),
+            class: AdapterClass::Discrete,
+            driver: String::new(),
+            f16,
+            int64: true,
+            subgroup: Some((32, 64)),
+            cooperative_matrix: shapes.iter().map(ToString::to_string).collect(),
+            timestamps: true,
+            max_binding: 1 << 30,
+            max_buffer: 1 << 30,
+            storage_buffers: 8,
+            workgroup_memory: 16 << 10,
+            workgroup_invocations: 256,
+            unusable: None,
+            default: true,
+        };
+        let card = report(&["16x16x16 f16->f16", "16x16x16 f16->f32"], true);
+        assert_eq!(card.cooperative_variant(), Some(Variant::Cooperative));
+        assert_eq!(card.variant(), Variant::Tiled);
+        assert_eq!(report(&["16x16x16 f16->f32"], false).cooperative_variant(), None);
+        assert_eq!(report(&["8x8x8 f16->f32"], true).cooperative_variant(), None);
+        // As wgpu names the types.
+        let types = [wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32];
+        assert_eq!(format!("16x16x16 {:?}->{:?}", types[0], types[1]).to_lowercase(), FRAGMENTS);
     }
 
     #[test]

@@ -119,9 +119,13 @@ const SHARED: &[(&str, &str)] = shared![
     "common/rng",
     "common/sample",
     "common/subgroup_tile",
+    "conv2d/fragment_tile",
+    "conv2d/fragments",
     "conv2d/implicit_gemm",
+    "conv2d/implicit_gemm_gather",
     "conv2d/params",
     "conv2d/weight_gemm",
+    "conv2d/weight_gemm_gather",
     "conv2d/winograd",
     "conv2d/winograd4_load",
     "conv2d/winograd4_store",
@@ -460,7 +464,8 @@ fn validate(
     // What a shader may ask of an adapter; wide reads ask for more.
     let mut capabilities = Capabilities::SUBGROUP
         | Capabilities::SHADER_FLOAT16
-        | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+        | Capabilities::SHADER_FLOAT16_IN_FLOAT32
+        | Capabilities::COOPERATIVE_MATRIX;
     capabilities.set(Capabilities::SHADER_INT64, dialect.wide_reads);
     naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
         .validate(module)

@@ -198,7 +198,7 @@ impl Layer {
         let chunks = self.rows.div_ceil(chunk_rows);
         let (chunk_stride, row_stride) = match self.variant {
             // Neighbouring invocations read neighbouring rows.
-            Variant::Tiled => (1, chunks),
+            Variant::Tiled | Variant::Cooperative => (1, chunks),
             // A core reads on where it was.
             Variant::Simple | Variant::Subgroup { .. } => (chunk_rows, 1),
         };
@@ -217,7 +217,7 @@ impl Layer {
     /// stay a small share of what is read.
     fn sums(&self) -> Params {
         match self.variant {
-            Variant::Tiled => self.split(1 << 17, 16),
+            Variant::Tiled | Variant::Cooperative => self.split(1 << 17, 16),
             Variant::Simple | Variant::Subgroup { .. } => self.split(1 << 12, 16),
         }
     }
@@ -225,7 +225,7 @@ impl Layer {
     /// For passes that write as much as they read.
     fn map(&self) -> Params {
         match self.variant {
-            Variant::Tiled => self.split(1 << 19, 4),
+            Variant::Tiled | Variant::Cooperative => self.split(1 << 19, 4),
             Variant::Simple | Variant::Subgroup { .. } => self.split(1 << 12, 16),
         }
     }

@@ -5,7 +5,7 @@ mod winograd;
 
 use super::groups_for;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Restated, Shader, params, shader};
+use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
 use crate::{Error, Result};
 use gemm::Tile;
 use winograd::Winograd;
@@ -46,11 +46,12 @@ pub fn conv2d(
     padding: usize,
 ) -> Result<Value> {
     let sizes = sizes(tape.shape(x), tape.shape(weight), stride, padding)?;
-    let y = forward(tape, &sizes, x, weight)?;
+    let variant = tape.convolutions();
+    let y = forward(tape, variant, &sizes, x, weight)?;
     tape.rule(y, &[x, weight], move |tape, grad_y, needs| {
-        let grad_x = needs[0].then(|| backward_input(tape, &sizes, weight, grad_y)).transpose()?;
-        let grad_weight = needs[1].then(|| backward_weight(tape, &sizes, x, grad_y)).transpose()?;
-        Ok(vec![grad_x, grad_weight])
+        let grad_x = needs[0].then(|| backward_input(tape, variant, &sizes, weight, grad_y));
+        let grad_weight = needs[1].then(|| backward_weight(tape, variant, &sizes, x, grad_y));
+        Ok(vec![grad_x.transpose()?, grad_weight.transpose()?])
     });
     Ok(y)
 }
@@ -131,13 +132,19 @@ impl Sizes {
     }
 }
 
-pub(super) fn forward(tape: &mut Tape, s: &Sizes, x: Value, weight: Value) -> Result<Value> {
+pub(super) fn forward(
+    tape: &mut Tape,
+    variant: Variant,
+    s: &Sizes,
+    x: Value,
+    weight: Value,
+) -> Result<Value> {
     let y = tape.temporary("conv2d", &s.y(), Element::F32)?;
-    if let Some(winograd) = Winograd::new(tape.variant(), s) {
+    if let Some(winograd) = Winograd::new(variant, s) {
         winograd.forward(tape, [x, weight, y])?;
         return Ok(y);
     }
-    if let Some(tile) = Tile::new(tape.variant(), s.work(), s.out_channels) {
+    if let Some(tile) = Tile::new(variant, s.work(), s.out_channels) {
         gemm::forward(tape, tile, s, [x, weight, y])?;
         return Ok(y);
     }
@@ -148,16 +155,17 @@ pub(super) fn forward(tape: &mut Tape, s: &Sizes, x: Value, weight: Value) -> Re
 
 pub(super) fn backward_input(
     tape: &mut Tape,
+    variant: Variant,
     s: &Sizes,
     weight: Value,
     grad_y: Value,
 ) -> Result<Value> {
     let grad_x = tape.temporary("conv2d.grad_x", &s.x(), Element::F32)?;
-    if let Some(winograd) = Winograd::new(tape.variant(), s) {
+    if let Some(winograd) = Winograd::new(variant, s) {
         winograd.backward_input(tape, [weight, grad_y, grad_x])?;
         return Ok(grad_x);
     }
-    if let Some(tile) = Tile::new(tape.variant(), s.work(), s.channels) {
+    if let Some(tile) = Tile::new(variant, s.work(), s.channels) {
         gemm::backward_input(tape, tile, s, [weight, grad_y, grad_x])?;
         return Ok(grad_x);
     }
@@ -168,16 +176,17 @@ pub(super) fn backward_input(
 
 pub(super) fn backward_weight(
     tape: &mut Tape,
+    variant: Variant,
     s: &Sizes,
     x: Value,
     grad_y: Value,
 ) -> Result<Value> {
     let grad = tape.temporary("conv2d.grad_weight", &s.weight(), Element::F32)?;
-    if let Some(winograd) = Winograd::new(tape.variant(), s) {
+    if let Some(winograd) = Winograd::new(variant, s) {
         winograd.backward_weight(tape, [x, grad_y, grad])?;
         return Ok(grad);
     }
-    if let Some(tile) = Tile::new(tape.variant(), s.work(), s.out_channels) {
+    if let Some(tile) = Tile::new(variant, s.work(), s.out_channels) {
         gemm::backward_weight(tape, tile, s, [x, grad_y, grad])?;
         return Ok(grad);
     }

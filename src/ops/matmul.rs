@@ -153,14 +153,20 @@ fn product(tape: &mut Tape, name: &str, form: Form, a: Value, b: Value) -> Resul
         Form::FirstTransposed => (a1, a0, b1),
         Form::SecondTransposed => (a0, a1, b0),
     };
-    if tape.variant() != Variant::Simple {
+    let variant = tape.variant();
+    if variant != Variant::Simple {
         let out = match form {
-            Form::Plain => conv2d::forward(tape, &Sizes::product(rows, inner, columns), a, b)?,
+            Form::Plain => {
+                let sizes = Sizes::product(rows, inner, columns);
+                conv2d::forward(tape, variant, &sizes, a, b)?
+            }
             Form::FirstTransposed => {
-                conv2d::backward_weight(tape, &Sizes::product(inner, rows, columns), a, b)?
+                let sizes = Sizes::product(inner, rows, columns);
+                conv2d::backward_weight(tape, variant, &sizes, a, b)?
             }
             Form::SecondTransposed => {
-                conv2d::backward_input(tape, &Sizes::product(rows, columns, inner), b, a)?
+                let sizes = Sizes::product(rows, columns, inner);
+                conv2d::backward_input(tape, variant, &sizes, b, a)?
             }
         };
         return tape.reshape(out, &[rows, columns]);

@@ -165,7 +165,7 @@ pub fn nt_xent(
     let params = check(tape, a, b, options, valid)?;
     let mut problem = Problem { params, a, b, valid: valid.unwrap_or(a), fast: None };
     let kernels = match tape.variant() {
-        Variant::Tiled => Some(&TILED),
+        Variant::Tiled | Variant::Cooperative => Some(&TILED),
         Variant::Subgroup { lanes: 8 } => Some(&SUBGROUP),
         Variant::Simple | Variant::Subgroup { .. } => None,
     };

@@ -40,6 +40,9 @@ static IMPLICIT_GEMM_SUBGROUP: Shader = shader!("conv2d", "implicit_gemm_subgrou
 static WEIGHT_GEMM_SUBGROUP: Shader = shader!("conv2d", "weight_gemm_subgroup", WeightGemm);
 static IMPLICIT_GEMM_TILED: Shader = shader!("conv2d", "implicit_gemm_tiled", ImplicitGemm);
 static WEIGHT_GEMM_TILED: Shader = shader!("conv2d", "weight_gemm_tiled", WeightGemm);
+static IMPLICIT_GEMM_COOPERATIVE: Shader =
+    shader!("conv2d", "implicit_gemm_cooperative", ImplicitGemm);
+static WEIGHT_GEMM_COOPERATIVE: Shader = shader!("conv2d", "weight_gemm_cooperative", WeightGemm);
 static SUM_PARTIALS: Shader = shader!("conv2d", "sum_partials", Partials);
 static RESIZE: Shader = shader!("conv2d", "resize", Resize);
 
@@ -48,6 +51,8 @@ pub(super) const SHADERS: &[&Shader] = &[
     &WEIGHT_GEMM_SUBGROUP,
     &IMPLICIT_GEMM_TILED,
     &WEIGHT_GEMM_TILED,
+    &IMPLICIT_GEMM_COOPERATIVE,
+    &WEIGHT_GEMM_COOPERATIVE,
     &SUM_PARTIALS,
     &RESIZE,
 ];
@@ -58,6 +63,8 @@ pub(super) const RESTATED: &[Restated] = &[
     (&WEIGHT_GEMM_SUBGROUP, &[("LANES", &[4, 8]), ("QUADS", &[4, 8])]),
     (&IMPLICIT_GEMM_TILED, &[("QUADS", &[4, 8, 16]), ("BY_COLUMN", &[0, 1])]),
     (&WEIGHT_GEMM_TILED, &[("QUADS", &[8, 16])]),
+    (&IMPLICIT_GEMM_COOPERATIVE, &[("QUADS", &[4, 8, 16]), ("BY_COLUMN", &[0, 1])]),
+    (&WEIGHT_GEMM_COOPERATIVE, &[("QUADS", &[8, 16])]),
 ];
 
 /// Which kernels, and how wide the tile of one workgroup is.
@@ -67,11 +74,22 @@ pub(super) enum Tile {
     Subgroup { lanes: u32, quads: u32 },
     /// 128 rows in workgroup memory, columns in fours.
     Workgroup { quads: u32 },
+    /// The same, rounded to half precision and multiplied in fragments.
+    Fragments { quads: u32 },
 }
 
 /// Multiply-adds of a product from which on the wide subgroup tile pays: it is a tenth faster and
 /// takes the driver a second longer to compile.
 const WIDE_FROM: u64 = 1 << 27;
+
+/// Columns of a workgroup's tile in fours.
+fn workgroup_quads(columns: u32) -> u32 {
+    match columns {
+        33.. => 16,
+        17.. => 8,
+        _ => 4,
+    }
+}
 
 /// Columns of a subgroup's tile in fours, where a wide one is `worth` it: not where a whole half of it
 /// would be surplus.
@@ -86,9 +104,8 @@ impl Tile {
     pub(super) fn new(variant: Variant, work: u64, columns: u32) -> Option<Self> {
         match variant {
             Variant::Simple => None,
-            Variant::Tiled if columns > 32 => Some(Self::Workgroup { quads: 16 }),
-            Variant::Tiled if columns > 16 => Some(Self::Workgroup { quads: 8 }),
-            Variant::Tiled => Some(Self::Workgroup { quads: 4 }),
+            Variant::Tiled => Some(Self::Workgroup { quads: workgroup_quads(columns) }),
+            Variant::Cooperative => Some(Self::Fragments { quads: workgroup_quads(columns) }),
             Variant::Subgroup { lanes } => Some(Self::Subgroup {
                 lanes,
                 quads: subgroup_quads(lanes, columns, work >= WIDE_FROM),
@@ -106,6 +123,9 @@ impl Tile {
             Self::Workgroup { quads } => {
                 Kernel::with(&IMPLICIT_GEMM_TILED, &[("QUADS", quads), by_column])
             }
+            Self::Fragments { quads } => {
+                Kernel::with(&IMPLICIT_GEMM_COOPERATIVE, &[("QUADS", quads), by_column])
+            }
         }
     }
 
@@ -115,6 +135,9 @@ impl Tile {
                 Kernel::with(&WEIGHT_GEMM_SUBGROUP, &[("LANES", lanes), ("QUADS", quads)])
             }
             Self::Workgroup { quads } => Kernel::with(&WEIGHT_GEMM_TILED, &[("QUADS", quads)]),
+            Self::Fragments { quads } => {
+                Kernel::with(&WEIGHT_GEMM_COOPERATIVE, &[("QUADS", quads)])
+            }
         }
     }
 
@@ -122,6 +145,7 @@ impl Tile {
     fn of_weights(self) -> Self {
         match self {
             Self::Workgroup { quads } => Self::Workgroup { quads: quads.max(8) },
+            Self::Fragments { quads } => Self::Fragments { quads: quads.max(8) },
             subgroup @ Self::Subgroup { .. } => subgroup,
         }
     }
@@ -130,7 +154,7 @@ impl Tile {
     fn sizes(self) -> [u64; 2] {
         match self {
             Self::Subgroup { lanes, quads } => [8 * u64::from(lanes), 4 * u64::from(quads)],
-            Self::Workgroup { quads } => [128, 4 * u64::from(quads)],
+            Self::Workgroup { quads } | Self::Fragments { quads } => [128, 4 * u64::from(quads)],
         }
     }
 
@@ -138,7 +162,7 @@ impl Tile {
     fn splitting(self) -> [u32; 2] {
         match self {
             Self::Subgroup { .. } => [16, 64],
-            Self::Workgroup { .. } => [512, 256],
+            Self::Workgroup { .. } | Self::Fragments { .. } => [512, 256],
         }
     }
 }

@@ -74,7 +74,7 @@ pub(super) struct Kernels {
 pub(super) fn choose(variant: Variant, s: &Sizes) -> Option<Kernels> {
     match variant {
         Variant::Simple => None,
-        Variant::Tiled => Some(tiled(s)),
+        Variant::Tiled | Variant::Cooperative => Some(tiled(s)),
         Variant::Subgroup { lanes } => subgroup(lanes as usize, s),
     }
 }
