@@ -112,7 +112,8 @@ fn maps_are_stored_in_half_precision() {
     for default_limits in [false, true] {
         let Some(gpu) = gpu(default_limits) else { return };
         let mut halved = BTreeSet::new();
-        for variant in variants(gpu) {
+        let cooperative = gpu.report().cooperative_variant();
+        for variant in variants(gpu).into_iter().chain(cooperative) {
             for case in cases() {
                 let [full, half] =
                     [Precision::F32, Precision::F16].map(|p| run(gpu, variant, p, &case));
@@ -128,7 +129,8 @@ fn maps_are_stored_in_half_precision() {
         let can = ops::shaders().into_iter().filter(|s| s.half().unwrap() != 0);
         let here = can.map(Shader::label).filter(|label| {
             let of_subgroups = label.contains("subgroup") || label.contains("winograd");
-            !of_subgroups || gpu.report().subgroup_variant().is_some()
+            (cooperative.is_some() || !label.contains("cooperative"))
+                && (!of_subgroups || gpu.report().subgroup_variant().is_some())
         });
         assert_eq!(halved, here.collect(), "what ran in half precision, and what can");
     }

@@ -3,7 +3,7 @@
 use crate::harness::{gpu, root, variants};
 use anomem::anomem::objective::{Pairs, Weights, contrast};
 use anomem::anomem::{Config, Encoded, Model};
-use anomem::autograd::{Element, Plan, PlanOptions, Tape, Value};
+use anomem::autograd::{Element, Plan, PlanOptions, Precision, Tape, Value};
 use anomem::data::ChannelStats;
 use anomem::gpu::{Gpu, Variant};
 use anomem::nn::{Group, Kind, Mode, UpdateOptions};
@@ -166,7 +166,9 @@ fn record_encoded(
     terms.iter().flatten().chain(&maps).for_each(|v| t.keep(*v));
     model.allocate(gpu).unwrap();
     weights.upload(gpu, &model, 1.0).unwrap();
-    let plan = Plan::compile(gpu, t, &model.store, &PlanOptions::default()).unwrap();
+    let precision = model.config.network.precision;
+    let options = PlanOptions { precision, ..Default::default() };
+    let plan = Plan::compile(gpu, t, &model.store, &options).unwrap();
     plan.poison(gpu).unwrap();
     for p in &model.module.parameters {
         let mut start = golden.f32(&format!("init.{}", golden_name(&p.name)));
@@ -399,5 +401,34 @@ fn micro_batches_are_one_pass_where_norms_do_not_tell_them_apart() {
                 assert!(off < 1e-5, "{variant:?}, {images} at once, tensor {i}: off by {off:e}");
             }
         }
+    }
+}
+
+/// Maps and their gradients in half precision: losses are those of floats to three digits, gradients to some per cent, in
+/// less memory.
+#[test]
+fn half_precision_comes_to_nearly_the_same() {
+    let Some(gpu) = gpu(false) else { return };
+    let golden = Golden::read();
+    for variant in variants(gpu) {
+        let [full, half] = [Precision::F32, Precision::F16].map(|precision| {
+            record_encoded(gpu, variant, &golden, false, |model, t, x| {
+                model.config.network.precision = precision;
+                model.encode(t, x, 2, Mode::Train).unwrap()
+            })
+        });
+        let (want, got) = (left(gpu, &full, &golden), left(gpu, &half, &golden));
+        for (got, want) in got.0.iter().flatten().zip(want.0.iter().flatten()) {
+            assert!((got / want - 1.0).abs() < 1e-3, "{variant:?}: {got}, in floats {want}");
+        }
+        let mut worst = 0f64;
+        for (i, (got, want)) in got.1.iter().zip(&want.1).enumerate() {
+            let off = relative(got, want);
+            assert!(off > 0.0 && off < 0.08, "{variant:?}, tensor {i}: off by {off:e}");
+            worst = worst.max(f64::from(off));
+        }
+        let bytes = [&half, &full].map(|t| t.plan.temporary_bytes());
+        println!("{variant:?}: off by {worst:e} at most, {bytes:?} bytes");
+        assert!(bytes[0] < bytes[1], "{variant:?}: {bytes:?} bytes");
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use safetensors::SafeTensors;
 use tempfile::TempDir;
 
 use crate::{anomem, folder, text};
@@ -79,6 +80,46 @@ pub(crate) fn log(run: &Path) -> Vec<serde_json::Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// Starts a run, kills it as soon as a state is on disk, at whatever moment of an epoch that is, and goes on with it.
+fn kill_and_resume(dir: &TempDir, line: &str, out: &str) {
+    let mut child = started(dir, line);
+    let begin = Instant::now();
+    while !dir.path().join(out).join("model.safetensors").exists() {
+        assert!(begin.elapsed() < Duration::from_secs(120), "no state was written");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(refused(dir, line).contains("--resume"), "a run must not be overwritten");
+    run(dir, &format!("{line} --resume"));
+}
+
+/// Also the loss scale: it starts so high that the first steps are skipped, and goes on where it was.
+#[test]
+fn half_precision_learns_and_goes_on_with_its_loss_scale() {
+    if !has_adapter() {
+        return;
+    }
+    let dir = surfaces();
+    let half = "--epochs 12 --seed 7 --set network.precision=f16";
+    run(&dir, &train("whole", half));
+    kill_and_resume(&dir, &train("killed", half), "killed");
+    let of = |name: &str| bytes(&dir.path().join(name));
+    assert!(of("whole") == of("killed"), "a resumed run ends otherwise");
+    let state = of("whole");
+    let held = |file: &[u8]| {
+        let tensors = SafeTensors::deserialize(file).unwrap();
+        tensors.tensor("loss_scale").ok().map(|t| bytemuck::pod_collect_to_vec::<u8, f32>(t.data()))
+    };
+    assert_eq!(held(&state[0]), None, "scoring needs none");
+    let scale = held(&state[1]).unwrap();
+    assert!(scale[0] > 1.0 && scale[0] <= 65_536.0 && scale[1] > 0.0, "{scale:?}");
+    let log = log(&dir.path().join("whole"));
+    let loss = |epoch: usize| log[epoch]["loss"].as_f64().unwrap();
+    println!("scale {scale:?}, losses {} to {}", loss(0), loss(11));
+    assert!(loss(11) < loss(0), "{} to {}", loss(0), loss(11));
+}
+
 #[test]
 fn the_same_seed_gives_the_same_bytes_also_when_killed_and_resumed() {
     if !has_adapter() {
@@ -92,18 +133,8 @@ fn the_same_seed_gives_the_same_bytes_also_when_killed_and_resumed() {
     run(&dir, &train("other", "--epochs 12 --seed 8"));
     assert!(of("a")[0] != of("other")[0], "another seed changes nothing");
 
-    // Killed as soon as a state is on disk, at whatever moment of an epoch that is.
     let killed = train("killed", "--epochs 12 --seed 7");
-    let mut child = started(&dir, &killed);
-    let begin = Instant::now();
-    while !dir.path().join("killed/model.safetensors").exists() {
-        assert!(begin.elapsed() < Duration::from_secs(120), "no state was written");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(refused(&dir, &killed).contains("--resume"), "a run must not be overwritten");
-    run(&dir, &format!("{killed} --resume"));
+    kill_and_resume(&dir, &killed, "killed");
     assert!(of("a") == of("killed"), "a resumed run ends otherwise");
     let log = std::fs::read_to_string(dir.path().join("killed/log.jsonl")).unwrap();
     assert_eq!(log.lines().count(), 12, "one line per epoch");

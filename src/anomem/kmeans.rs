@@ -243,7 +243,7 @@ fn sample(
     normals: &[u32],
     batch: usize,
 ) -> Result<Vec<Vec<f32>>> {
-    let mut tape = Tape::forward_only(gpu.report().variant());
+    let mut tape = Tape::forward_only(model.variant(gpu));
     let t = &mut tape;
     let source = feed.record(t, model)?;
     let x = augment::plain(t, &source.images, source.slots)?;

@@ -270,7 +270,7 @@ fn features(gpu: &Gpu, model: &mut Model, what: &str, images: Loaded) -> Result<
     let mut feed = Feed::declare(model, &prefix, images.pixels, batch, gpu)?;
     model.store.allocate(gpu)?;
     feed.prepare(gpu, model)?;
-    let mut tape = Tape::forward_only(gpu.report().variant());
+    let mut tape = Tape::forward_only(model.variant(gpu));
     let t = &mut tape;
     let source = feed.record(t, model)?;
     let x = augment::plain(t, &source.images, source.slots)?;

@@ -6,7 +6,7 @@ use super::config::{
 use super::heads::Heads;
 use crate::autograd::{Plan, PlanOptions, Precision, Tape, Value};
 use crate::data::ChannelStats;
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Variant};
 use crate::nn::{
     self, BatchStatistics, Builder, Depth, Group, Kind, Linear, Mode, Module, ResNet, ResNetOptions,
 };
@@ -217,6 +217,15 @@ impl Model {
             .try_for_each(|state| self.store.upload(gpu, *state, &loss_scale::START))?;
         let beta = self.config.memory.beta.unwrap_or(1.0) as f32;
         self.scales.iter().try_for_each(|s| self.store.upload(gpu, s.beta, &[beta]))
+    }
+
+    /// Which kernels run the encoder: in half precision those for matrix units, where the adapter has them.
+    pub(super) fn variant(&self, gpu: &Gpu) -> Variant {
+        let report = gpu.report();
+        match self.config.network.precision {
+            Precision::F32 => report.variant(),
+            Precision::F16 => report.cooperative_variant().unwrap_or_else(|| report.variant()),
+        }
     }
 
     /// Compiles a tape on which the encoder was recorded.

@@ -62,7 +62,7 @@ impl Start {
         train: &[u32],
         batch: usize,
     ) -> Result<()> {
-        let mut tape = Tape::forward_only(gpu.report().variant());
+        let mut tape = Tape::forward_only(model.variant(gpu));
         let (plan, vectors) = {
             let t = &mut tape;
             let source = feed.record(t, model)?;
