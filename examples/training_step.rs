@@ -1,14 +1,15 @@
 //! Time and memory of one training step of a ResNet-18 with the CIFAR stem on 32-pixel images, one view in batches of
 //! BATCH: mean pool, a two-layer head, NT-Xent, backward, SGD: the same work as `scripts/torch_step.py`, with which
-//! `make bench` compares it. `cargo run --release --example training_step [BATCH] [STEPS]` prints one line of JSON.
+//! `make bench` compares it. `cargo run --release --example training_step [BATCH] [STEPS] [f16]` prints one line of JSON;
+//! with f16, maps and their gradients are stored in half precision and the loss is scaled.
 
-use anomem::autograd::{Element, Plan, PlanOptions, Tape};
+use anomem::autograd::{Element, Plan, PlanOptions, Precision, Tape};
 use anomem::gpu::{Gpu, OpenOptions};
 use anomem::nn::{
     Builder, Depth, Group, Linear, Mode, Module, ResNet, ResNetOptions, Stem, UpdateOptions,
 };
 use anomem::ops::nt_xent::{Negatives, NtXentOptions, nt_xent};
-use anomem::ops::{activation::relu, gather::gather, normalize::l2_normalize, pool};
+use anomem::ops::{activation::relu, gather::gather, loss_scale, normalize::l2_normalize, pool};
 use anomem::tensor::{Store, VarId};
 use std::time::Instant;
 
@@ -28,6 +29,7 @@ struct Inputs {
     rows: VarId,
     lr: VarId,
     one: VarId,
+    loss_scale: VarId,
 }
 
 fn build(store: &mut Store, batch: usize) -> anomem::Result<(Network, Module, Inputs)> {
@@ -47,6 +49,7 @@ fn build(store: &mut Store, batch: usize) -> anomem::Result<(Network, Module, In
         rows: declare("rows", &[batch / 2, 1], Element::U32)?,
         lr: declare("lr", &[1], Element::F32)?,
         one: declare("one", &[1], Element::F32)?,
+        loss_scale: declare("loss_scale", &[2], Element::F32)?,
     };
     Ok((Network { encoder, hidden, embedding }, module, inputs))
 }
@@ -55,9 +58,13 @@ fn record(
     gpu: &Gpu,
     store: &Store,
     batch: usize,
+    precision: Precision,
     (network, module, inputs): &(Network, Module, Inputs),
 ) -> anomem::Result<Plan> {
-    let mut tape = Tape::new(gpu.report().variant());
+    let half = precision == Precision::F16;
+    let report = gpu.report();
+    let matrix_units = report.cooperative_variant().filter(|_| half);
+    let mut tape = Tape::new(matrix_units.unwrap_or_else(|| report.variant()));
     let t = &mut tape;
     let images = t.variable(store, inputs.images);
     let maps = network.encoder.forward(t, store, images, Mode::Train)?;
@@ -71,7 +78,11 @@ fn record(
     let views = gather(t, z, &[rows, rows])?;
     let options = NtXentOptions { tau: 0.5, positions: 1, negatives: Negatives::Joint };
     let loss = nt_xent(t, views[0], views[1], &options, None)?;
-    let seed = t.variable(store, inputs.one);
+    let mut seed = t.variable(store, inputs.one);
+    let state = half.then(|| t.variable(store, inputs.loss_scale));
+    if let Some(state) = state {
+        seed = loss_scale::scale(t, seed, state)?;
+    }
     let grads = t.backward(&[(loss, seed)])?;
     let trained = Group::Encoder..=Group::Heads;
     module.place_gradients(t, store, &grads, &trained)?;
@@ -80,12 +91,12 @@ fn record(
         weight_decay: 0.0,
         memory_lr_scale: 1.0,
         statistics_momentum: 0.1,
-        loss_scale: None,
+        loss_scale: state,
     };
     let lr = t.variable(store, inputs.lr);
     module.update(t, store, &update, lr, &trained, &[])?;
     t.keep(loss);
-    Plan::compile(gpu, t, store, &PlanOptions::default())
+    Plan::compile(gpu, t, store, &PlanOptions { precision, ..Default::default() })
 }
 
 /// Most memory that the process held, in MiB, where the system tells.
@@ -97,6 +108,8 @@ fn peak_mib() -> Option<f64> {
 
 #[allow(clippy::print_stdout, reason = "this program prints its measurement")]
 fn main() -> anomem::Result<()> {
+    let half = std::env::args().skip(1).any(|a| a == "f16");
+    let precision = if half { Precision::F16 } else { Precision::F32 };
     let mut args = std::env::args().skip(1).map_while(|a| a.parse::<usize>().ok());
     // Pairs of views, at least one.
     let batch = args.next().unwrap_or(32).next_multiple_of(2).max(2);
@@ -112,7 +125,8 @@ fn main() -> anomem::Result<()> {
     store.upload(&gpu, inputs.rows, &vec![0_u32; batch / 2])?;
     store.upload(&gpu, inputs.lr, &[0.01_f32])?;
     store.upload(&gpu, inputs.one, &[1.0_f32])?;
-    let plan = record(&gpu, &store, batch, &built)?;
+    store.upload(&gpu, inputs.loss_scale, &loss_scale::START)?;
+    let plan = record(&gpu, &store, batch, precision, &built)?;
     let mut seconds = Vec::new();
     for _ in 0..=steps {
         let start = Instant::now();
@@ -124,7 +138,7 @@ fn main() -> anomem::Result<()> {
     seconds.sort_by(f64::total_cmp);
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let measured = serde_json::json!({
-        "engine": "anomem",
+        "engine": if half { "anomem f16" } else { "anomem" },
         "adapter": gpu.report().name,
         "batch": batch,
         "first_s": first,

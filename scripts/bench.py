@@ -40,21 +40,22 @@ def own_figures():
 
 
 def beside_torch(batch, steps, rounds):
-    """Both sides' step, in turn; ours alone where there is no PyTorch."""
+    """Our step in both precisions and PyTorch's, in turn; ours alone where there is no PyTorch."""
     python = os.environ.get("PYTHON", "python3")
     sizes = [str(batch), str(steps)]
     ours = [str(BINARIES / "examples/training_step"), *sizes]
+    half = [*ours, "f16"]
     theirs = [python, str(ROOT / "scripts/torch_step.py"), *sizes]
     if subprocess.run([python, "-c", "import torch"], stderr=subprocess.DEVNULL).returncode:
         print(f"{python} has no PyTorch (Debian: apt install python3-torch): measured alone", file=sys.stderr)
         theirs = None
-    runs = [[json.loads(output(c)) for c in (ours, theirs) if c] for _ in range(rounds)]
+    runs = [[json.loads(output(c)) for c in (ours, half, theirs) if c] for _ in range(rounds)]
     return [merged(list(side)) for side in zip(*runs)]
 
 
 def print_sides(sides):
     print(f"\n{'ResNet-18 step':32} {'batch':>5} {'first s':>8} {'step s':>8} {'ratio':>6} {'peak MiB':>9}")
-    base = sides[-1]["step_s"]
+    base = next((s for s in sides if not s["engine"].startswith("anomem")), sides[0])["step_s"]
     for side in sides:
         peak = side["peak_mib"] or float("nan")
         print(f"{side['engine']:32} {side['batch']:5} {side['first_s']:8.2f} {side['step_s']:8.3f} "

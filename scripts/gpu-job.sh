@@ -29,6 +29,7 @@ if grep -q '16x16x16 f16->f32' "$out/devices.txt"; then
         --json "$out/bench-cooperative.json"
 fi
 part step "$bin/training_step" 256 20
+part step-f16 "$bin/training_step" 256 20 f16
 part step-torch python3 "$(dirname "$0")/torch_step.py" 256 20
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -36,6 +37,8 @@ part synth "$bin/anomem" synth --out "$work/surfaces"
 part profile-tiny "$bin/anomem" train --data "$work/surfaces" --out "$work/tiny" --epochs 3 --profile "$out/tiny.json"
 part profile-resnet18 "$bin/anomem" train --data "$work/surfaces" --out "$work/r18" --preset resnet18 --epochs 2 \
     --set train.batch=128 --profile "$out/resnet18.json"
+part profile-resnet18-f16 "$bin/anomem" train --data "$work/surfaces" --out "$work/r18-f16" --preset resnet18 --epochs 2 \
+    --set train.batch=128 --set network.precision=f16 --profile "$out/resnet18-f16.json"
 part demo "$bin/anomem" demo --out "$work/demo"
 cp "$work/demo/heatmaps.png" "$work/demo/metrics.json" "$out/" 2>/dev/null
 if [ -n "$data" ]; then
