@@ -57,7 +57,7 @@ fn record(
     batch: usize,
     (network, module, inputs): &(Network, Module, Inputs),
 ) -> anomem::Result<Plan> {
-    let mut tape = Tape::new(gpu.report().variant());
+    let mut tape = Tape::new(gpu.report().kernels());
     let t = &mut tape;
     let images = t.variable(store, inputs.images);
     let maps = network.encoder.forward(t, store, images, Mode::Train)?;

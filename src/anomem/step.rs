@@ -289,7 +289,7 @@ fn record(
     variables: &Variables,
     recomputed: usize,
 ) -> Result<(Tape, Outputs)> {
-    let mut tape = Tape::new(gpu.report().variant());
+    let mut tape = Tape::new(gpu.report().kernels());
     let t = &mut tape;
     t.recompute(recomputed);
     let (store, trained) = (&model.store, phase.trained(&model.config));

@@ -4,7 +4,7 @@ use super::shapes::{Case, RETRIEVAL_STEPS, gradient_of};
 use super::{Bounds, Clock, KernelRow, Limit};
 use crate::anomem::{Config, augmentation};
 use crate::autograd::{Plan, PlanOptions, Tape, Value};
-use crate::gpu::{Gpu, Profile, Variant};
+use crate::gpu::{Gpu, KernelChoice, Profile, Variant};
 use crate::ops::activation::relu;
 use crate::ops::add::add;
 use crate::ops::augment::{self, Images};
@@ -191,7 +191,8 @@ fn relative(got: &[f32], want: &[f32]) -> f64 {
 
 /// Records a pass with the kernels of `variant`.
 fn record(gpu: &Gpu, variant: Variant, case: &Case, pass: &'static str) -> Result<Recorded> {
-    let (mut tape, mut store) = (Tape::new(variant), Store::new());
+    let kernels = KernelChoice { variant, tuning: gpu.report().tuning };
+    let (mut tape, mut store) = (Tape::new(kernels), Store::new());
     let (t, s) = (&mut tape, &mut store);
     let mut changed = Vec::new();
     let (inputs, outputs) = match *case {

@@ -4,7 +4,7 @@
 use super::{Sizes, groups_for};
 use crate::Result;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
+use crate::gpu::{Kernel, Restated, Shader, Tuning, Variant, params, shader};
 
 params! {
     /// A product with one row per pixel.
@@ -69,9 +69,14 @@ pub(super) enum Tile {
     Workgroup { quads: u32 },
 }
 
-/// Multiply-adds of a product from which on the wide subgroup tile pays: it is a tenth faster and
-/// takes the driver a second longer to compile.
-const WIDE_FROM: u64 = 1 << 27;
+/// Columns of a workgroup's tile in fours.
+fn workgroup_quads(tuning: &Tuning, columns: u32) -> u32 {
+    match u64::from(columns) {
+        n if n <= tuning.workgroup.narrow_to => 4,
+        n if n <= tuning.workgroup.middle_to => 8,
+        _ => 16,
+    }
+}
 
 /// Columns of a subgroup's tile in fours, where a wide one is `worth` it: not where a whole half of it
 /// would be surplus.
@@ -83,15 +88,13 @@ pub(super) fn subgroup_quads(lanes: u32, columns: u32, worth: bool) -> u32 {
 impl Tile {
     /// The kernels of a variant for a product of so many multiply-adds and columns; none for the
     /// simple ones.
-    pub(super) fn new(variant: Variant, work: u64, columns: u32) -> Option<Self> {
+    pub(super) fn new(variant: Variant, tuning: &Tuning, work: u64, columns: u32) -> Option<Self> {
         match variant {
             Variant::Simple => None,
-            Variant::Tiled if columns > 32 => Some(Self::Workgroup { quads: 16 }),
-            Variant::Tiled if columns > 16 => Some(Self::Workgroup { quads: 8 }),
-            Variant::Tiled => Some(Self::Workgroup { quads: 4 }),
+            Variant::Tiled => Some(Self::Workgroup { quads: workgroup_quads(tuning, columns) }),
             Variant::Subgroup { lanes } => Some(Self::Subgroup {
                 lanes,
-                quads: subgroup_quads(lanes, columns, work >= WIDE_FROM),
+                quads: subgroup_quads(lanes, columns, work >= tuning.subgroup.wide_from),
             }),
         }
     }
@@ -135,10 +138,11 @@ impl Tile {
     }
 
     /// Workgroups worth having, and the fewest pixels that one should sum.
-    fn splitting(self) -> [u32; 2] {
+    fn splitting(self, tuning: &Tuning) -> [u64; 2] {
+        let Tuning { subgroup: s, workgroup: w, .. } = tuning;
         match self {
-            Self::Subgroup { .. } => [16, 64],
-            Self::Workgroup { .. } => [512, 256],
+            Self::Subgroup { .. } => [s.split_workgroups, s.split_pixels],
+            Self::Workgroup { .. } => [w.split_workgroups, w.split_pixels],
         }
     }
 }
@@ -363,8 +367,8 @@ pub(super) fn backward_weight(
     let [rows, columns] = tile.sizes();
     let tiles = u64::from(taps * s.channels.next_multiple_of(4)).div_ceil(rows)
         * u64::from(s.out_channels).div_ceil(columns);
-    let [wanted, least] = tile.splitting();
-    let splits = (u64::from(wanted) / tiles).clamp(1, u64::from(pixels.div_ceil(least))) as u32;
+    let [wanted, least] = tile.splitting(tape.tuning());
+    let splits = (wanted / tiles).clamp(1, u64::from(pixels).div_ceil(least)) as u32;
     let split = pixels.div_ceil(splits).next_multiple_of(4);
     let splits = pixels.div_ceil(split);
     let p = WeightGemm {

@@ -6,7 +6,7 @@ use super::gemm::subgroup_quads;
 use super::{Sizes, groups_for};
 use crate::Result;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
+use crate::gpu::{Kernel, Restated, Shader, Tuning, Variant, params, shader};
 
 params! {
     /// A tensor and the tiles of one dispatch.
@@ -34,8 +34,6 @@ static PRODUCT: Shader = shader!("conv2d", "winograd_product_subgroup", Product)
 struct Form {
     /// Pixels along a side of a tile.
     side: u32,
-    /// Fewest channels on either side with which the saved multiplications outweigh the transforms.
-    least_channels: u32,
     source: Shader,
     output: Shader,
     grad: Shader,
@@ -45,8 +43,6 @@ struct Form {
 
 static TWO: Form = Form {
     side: 2,
-    // With 32 the direct product is a tenth faster, with 64 a tenth slower or more, with 128 by half.
-    least_channels: 64,
     source: shader!("conv2d", "winograd_source", Tiles),
     output: shader!("conv2d", "winograd_output", Tiles),
     grad: shader!("conv2d", "winograd_grad", Tiles),
@@ -56,8 +52,6 @@ static TWO: Form = Form {
 
 static FOUR: Form = Form {
     side: 4,
-    // With 16 the direct product is a tenth faster, with 32 a third slower.
-    least_channels: 32,
     source: shader!("conv2d", "winograd4_source", Tiles),
     output: shader!("conv2d", "winograd4_output", Tiles),
     grad: shader!("conv2d", "winograd4_grad", Tiles),
@@ -92,10 +86,6 @@ const MOST_CHANNELS: u32 = 1024;
 /// Bytes that the 36 points of the weights may take, for the same reason.
 const MOST_WEIGHTS: u64 = 64 << 20;
 
-/// Bytes that the points of one chunk of tiles may take, on both sides of the product: more falls out
-/// of the processor's caches, less makes the dispatches small.
-const CHUNK: u64 = 8 << 20;
-
 /// How the product of a matrix per point reads its operands.
 #[derive(Clone, Copy)]
 enum Order {
@@ -113,6 +103,7 @@ pub(super) struct Winograd<'a> {
     s: &'a Sizes,
     lanes: u32,
     form: &'static Form,
+    chunk_bytes: u64,
 }
 
 impl Form {
@@ -137,8 +128,8 @@ struct Grid {
 }
 
 impl<'a> Winograd<'a> {
-    /// Where the variant has the kernels, and the shape suits them.
-    pub(super) fn new(variant: Variant, s: &'a Sizes) -> Option<Self> {
+    /// Where the variant has the kernels, the shape suits them, and the saved multiplications outweigh the transforms.
+    pub(super) fn new(variant: Variant, tuning: &Tuning, s: &'a Sizes) -> Option<Self> {
         let Variant::Subgroup { lanes } = variant else { return None };
         let square = s.kernel_height == 3 && s.kernel_width == 3 && s.stride == 1 && s.padding <= 2;
         let fits = |channels: u32| channels <= MOST_CHANNELS && channels.is_multiple_of(4);
@@ -151,9 +142,13 @@ impl<'a> Winograd<'a> {
         let four = larger <= MOST_WEIGHTS
             && FOUR.tiles(s) >= 4
             && FOUR.tiles(s) * FOUR.points() < TWO.tiles(s) * TWO.points();
-        let form = if four { &FOUR } else { &TWO };
-        let suits = s.channels.min(s.out_channels) >= form.least_channels;
-        suits.then_some(Self { s, lanes, form })
+        let narrowest = u64::from(s.channels.min(s.out_channels));
+        let form = match tuning.winograd {
+            w if four && narrowest >= w.four_channels => &FOUR,
+            w if narrowest >= w.two_channels => &TWO,
+            _ => return None,
+        };
+        Some(Self { s, lanes, form, chunk_bytes: tuning.winograd.chunk_bytes })
     }
 
     fn grid(&self, height: u32, width: u32) -> Grid {
@@ -163,7 +158,7 @@ impl<'a> Winograd<'a> {
         let points = self.form.points();
         let each = u64::from(4 * points * (self.s.channels + self.s.out_channels));
         // Whole product tiles, evenly shared.
-        let most = (CHUNK / each).max(64);
+        let most = (self.chunk_bytes / each).max(64);
         let chunks = u64::from(total).div_ceil(most);
         let chunk = u64::from(total).div_ceil(chunks).next_multiple_of(64) as u32;
         Grid { rows, columns, chunk, total }
