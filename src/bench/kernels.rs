@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 /// Greatest difference from the plain kernels that is rounding, by the greatest value: sums of up to 10^5
 /// products in another order, and Winograd's points.
-const TOLERANCE: f64 = 1e-3;
+pub(super) const TOLERANCE: f64 = 1e-3;
 
 /// How long a pass is run again for, and how often at least and at most.
 const TIMED: Duration = Duration::from_millis(300);
@@ -45,9 +45,13 @@ pub(super) fn filled(
 ) -> Result<Filled> {
     let slab = store.slab(name);
     let id = store.declare(slab, name, shape, Element::F32, trainable)?;
-    let len: usize = shape.iter().product();
+    Ok(Filled { id, values: values_of(name, shape.iter().product()) })
+}
+
+/// What [`filled`] gives a variable of that name.
+pub(super) fn values_of(name: &str, len: usize) -> Vec<f32> {
     let from = name.bytes().map(usize::from).sum::<usize>();
-    Ok(Filled { id, values: (from..from + len).map(|i| (i as f32).sin()).collect() })
+    (from..from + len).map(|i| (i as f32).sin()).collect()
 }
 
 impl Filled {
@@ -139,21 +143,29 @@ pub(super) fn start(gpu: &Gpu, tape: &Tape, store: &Store) -> Result<(Plan, f64)
 pub(super) fn repeat(gpu: &Gpu, clock: Clock, plan: &Plan) -> Result<Vec<f64>> {
     let (start, mut times) = (Instant::now(), Vec::new());
     while times.len() < LEAST_RUNS || times.len() < MOST_RUNS && start.elapsed() < TIMED {
-        times.push(match clock {
-            Clock::Timestamps => {
-                let mut profile = Profile::new();
-                plan.profile_step(gpu, &mut profile)?;
-                profile.kernels().iter().map(|k| k.seconds).sum()
-            }
-            Clock::Host => {
-                let start = Instant::now();
-                gpu.wait(plan.run(gpu)?)?;
-                start.elapsed().as_secs_f64()
-            }
-        });
+        times.push(seconds(gpu, clock, plan)?);
     }
     times.sort_by(f64::total_cmp);
     Ok(times)
+}
+
+/// Seconds of a run.
+///
+/// # Errors
+/// Faults of the GPU.
+pub(super) fn seconds(gpu: &Gpu, clock: Clock, plan: &Plan) -> Result<f64> {
+    match clock {
+        Clock::Timestamps => {
+            let mut profile = Profile::new();
+            plan.profile_step(gpu, &mut profile)?;
+            Ok(profile.kernels().iter().map(|k| k.seconds).sum())
+        }
+        Clock::Host => {
+            let start = Instant::now();
+            gpu.wait(plan.run(gpu)?)?;
+            Ok(start.elapsed().as_secs_f64())
+        }
+    }
 }
 
 /// The greatest difference of any output from that of the plain kernels, by that output's greatest value; none
@@ -182,7 +194,7 @@ fn difference(
 }
 
 /// The greatest difference by the greatest value of `want`; infinite where something is not finite.
-fn relative(got: &[f32], want: &[f32]) -> f64 {
+pub(super) fn relative(got: &[f32], want: &[f32]) -> f64 {
     let largest = want.iter().fold(0f64, |m, v| m.max(f64::from(v.abs())));
     let off = got.iter().zip(want).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
     let off = off.fold(0f64, |m, v| if v.is_nan() { f64::INFINITY } else { m.max(v) });

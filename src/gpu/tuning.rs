@@ -29,7 +29,8 @@ pub struct Tuning {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubgroupTuning {
-    /// Multiply-adds from which on the tile is 32 columns wide instead of 16.
+    /// Multiply-adds from which on the tile is 32 columns wide instead of 16: some drivers take a second longer to
+    /// compile it.
     pub wide_from: u64,
     /// Workgroups worth having for a gradient of weights.
     pub split_workgroups: u64,
@@ -59,7 +60,8 @@ pub struct WinogradTuning {
     pub two_channels: u64,
     /// The same of F(4 x 4, 3 x 3), on maps that are large enough.
     pub four_channels: u64,
-    /// Bytes that the points of one chunk of tiles may take, on both sides of the product.
+    /// Bytes that the points of one chunk of tiles may take, on both sides of the product: more falls out of a
+    /// processor's caches, less makes the dispatches small.
     pub chunk_bytes: u64,
 }
 
@@ -133,7 +135,7 @@ pub const THRESHOLDS: &[Threshold] = &[
     },
     Threshold {
         key: "winograd.chunk_bytes",
-        meaning: "that the points of one chunk of tiles may take",
+        meaning: "bytes that the points of one chunk of tiles may take",
         // The most is half of what small adapters bind.
         range: [1 << 16, 64 << 20],
         of: |t| &mut t.winograd.chunk_bytes,
