@@ -1,5 +1,5 @@
 use anomem::autograd::{Element, Plan, PlanOptions, Tape, Value};
-use anomem::gpu::{Gpu, Kernel, OpenOptions, Variant};
+use anomem::gpu::{Gpu, Kernel, KernelChoice, OpenOptions, Variant};
 use anomem::tensor::{Store, VarId};
 use std::collections::HashSet;
 use std::sync::{LazyLock, OnceLock};
@@ -69,7 +69,7 @@ pub struct Outcome {
 /// gradient. Every byte that the kernels shall write is NaN before.
 pub fn run_case(
     gpu: &Gpu,
-    variant: Variant,
+    kernels: impl Into<KernelChoice>,
     inputs: &[Input<'_>],
     seeds: &[&[f32]],
     record: impl Fn(&mut Tape, &[Value]) -> anomem::Result<Vec<Value>>,
@@ -85,7 +85,7 @@ pub fn run_case(
         };
         vars.push(store.declare(slab, &format!("x{i}"), shape, element, trainable)?);
     }
-    let mut tape = Tape::new(variant);
+    let mut tape = Tape::new(kernels);
     let values: Vec<Value> = vars.iter().map(|v| tape.variable(&store, *v)).collect();
     let outputs = record(&mut tape, &values)?;
     assert_eq!(outputs.len(), seeds.len(), "one seed per output");

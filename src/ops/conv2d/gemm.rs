@@ -402,3 +402,51 @@ pub(super) fn backward_weight(
         Ok(())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::{AdapterClass, SubgroupTuning, WorkgroupTuning};
+
+    /// Rows and columns of the tile for a product of so many multiply-adds and columns.
+    fn tile(variant: Variant, tuning: &Tuning, work: u64, columns: u32) -> Option<[u64; 2]> {
+        Tile::new(variant, tuning, work, columns).map(Tile::sizes)
+    }
+
+    #[test]
+    fn tiles_follow_shape_and_tuning() {
+        let built_in = Tuning::built_in(AdapterClass::Software);
+        let eight = Variant::Subgroup { lanes: 8 };
+        let narrow = SubgroupTuning { wide_from: 1 << 60, ..built_in.subgroup };
+        let wide = SubgroupTuning { wide_from: 0, ..built_in.subgroup };
+        let (narrow, wide) =
+            (Tuning { subgroup: narrow, ..built_in }, Tuning { subgroup: wide, ..built_in });
+        for (variant, tuning, work, columns, want) in [
+            (eight, built_in, (1 << 27) - 1, 64, [64, 16]),
+            (eight, built_in, 1 << 27, 64, [64, 32]),
+            // Half of the wide tile would be surplus.
+            (eight, built_in, 1 << 27, 80, [64, 16]),
+            (eight, narrow, 1 << 40, 64, [64, 16]),
+            (eight, wide, 1, 32, [64, 32]),
+            (eight, wide, 1, 16, [64, 16]),
+            // Four lanes have no wide tile.
+            (Variant::Subgroup { lanes: 4 }, wide, 1 << 40, 64, [32, 16]),
+        ] {
+            assert_eq!(tile(variant, &tuning, work, columns), Some(want), "{work} {columns}");
+        }
+        let workgroup = WorkgroupTuning { narrow_to: 0, middle_to: 64, ..built_in.workgroup };
+        let other = Tuning { workgroup, ..built_in };
+        for (tuning, columns, want) in [
+            (built_in, 16, 16),
+            (built_in, 17, 32),
+            (built_in, 32, 32),
+            (built_in, 33, 64),
+            (other, 1, 32),
+            (other, 64, 32),
+            (other, 65, 64),
+        ] {
+            assert_eq!(tile(Variant::Tiled, &tuning, 1, columns), Some([128, want]), "{columns}");
+        }
+        assert_eq!(tile(Variant::Simple, &built_in, 1 << 40, 64), None);
+    }
+}

@@ -313,3 +313,55 @@ fn tensor([images, height, width, channels]: [u32; 4], padding: u32) -> Tiles {
     let quads = channels / 4;
     Tiles { images, height, width, quads, padding, tile_rows, tile_columns, first, tiles }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::{AdapterClass, WinogradTuning};
+
+    #[test]
+    fn forms_follow_shape_and_tuning_whatever_the_number_of_images() {
+        let built_in = Tuning::built_in(AdapterClass::Software);
+        let with = |two_channels, four_channels| {
+            let w = WinogradTuning { two_channels, four_channels, ..built_in.winograd };
+            Tuning { winograd: w, ..built_in }
+        };
+        let side = |variant, tuning: &Tuning, images, size, channels| {
+            let s = Sizes {
+                images,
+                height: size,
+                width: size,
+                channels,
+                out_height: size,
+                out_width: size,
+                out_channels: channels,
+                kernel_height: 3,
+                kernel_width: 3,
+                stride: 1,
+                padding: 1,
+            };
+            Winograd::new(variant, tuning, &s).map(|w| w.form.side)
+        };
+        for (tuning, size, channels, want) in [
+            (built_in, 16, 28, None),
+            (built_in, 16, 32, Some(4)),
+            (built_in, 4, 60, None),
+            (built_in, 4, 64, Some(2)),
+            (with(64, 2048), 16, 32, None),
+            (with(64, 2048), 16, 64, Some(2)),
+            (with(2048, 32), 4, 512, None),
+            (with(2048, 2048), 16, 1024, None),
+            (with(4, 4), 16, 4, Some(4)),
+            (with(4, 4), 4, 4, Some(2)),
+            // Not in quads, and more than the points of the weights may take.
+            (with(4, 4), 16, 30, None),
+            (with(4, 4), 16, 2048, None),
+        ] {
+            for images in [1, 64] {
+                let eight = Variant::Subgroup { lanes: 8 };
+                assert_eq!(side(eight, &tuning, images, size, channels), want, "{size} {channels}");
+            }
+            assert_eq!(side(Variant::Tiled, &tuning, 1, size, channels), None);
+        }
+    }
+}
