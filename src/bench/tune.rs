@@ -14,8 +14,10 @@ use crate::tensor::{Element, Store, VarId};
 use crate::{Error, Result};
 use std::time::{Duration, Instant};
 
-/// A value replaces the one in use where it shortens the passes that it changes by this share or more: less is noise.
+/// A value replaces the one in use where it shortens the passes that it changes by this share or more, and by so many
+/// standard errors of what the value in use seems to gain over itself.
 const WORTH: f64 = 0.03;
+const ERRORS: f64 = 3.0;
 
 /// What is tried, by the keys of [`THRESHOLDS`].
 const VALUES: &[(&str, &[u64])] = &[
@@ -76,6 +78,8 @@ pub struct TunedRow {
     pub chosen: u64,
     /// Every value but the one in use.
     pub values: Vec<TunedValue>,
+    /// What one pass's time varies by from run to run, as a share.
+    pub noise: f64,
 }
 
 /// A value that was tried.
@@ -90,9 +94,15 @@ pub struct TunedValue {
 }
 
 impl TunedValue {
-    /// Logarithm of what it does to the time of all passes together.
+    /// Logarithm of how much faster all passes together are.
     fn gain(&self) -> f64 {
         -self.time.ln() * self.passes as f64
+    }
+
+    /// Whether that is more than chance.
+    fn is_faster(&self, noise: f64) -> bool {
+        let error = noise / (self.passes as f64).sqrt();
+        self.passes > 0 && -self.time.ln() >= WORTH.max(ERRORS * error)
     }
 }
 
@@ -173,12 +183,14 @@ fn vary(
     let tunings: Vec<Tuning> = [before].iter().chain(&values).map(|v| with(*v)).collect();
     // Of each value but the one in use, the logarithms of its times by that one's.
     let mut ratios = vec![Vec::new(); values.len()];
+    let mut noises = Vec::new();
     for layer in layers {
         for pass in Case::Convolution(*layer).passes() {
-            let Some(of_pass) = compare(gpu, layer, pass, &tunings, effort)? else { continue };
-            for (all, one) in ratios.iter_mut().zip(of_pass) {
-                all.extend(one);
-            }
+            let Some((of_pass, noise)) = compare(gpu, layer, pass, &tunings, effort)? else {
+                continue;
+            };
+            ratios.iter_mut().zip(of_pass).for_each(|(all, one)| all.extend(one));
+            noises.push(noise);
         }
     }
     let values: Vec<TunedValue> = values
@@ -189,12 +201,14 @@ fn vary(
             TunedValue { value: *value, passes: ratios.len(), time: mean.exp() }
         })
         .collect();
-    Ok(TunedRow { key, before, chosen: choose(before, &values), values })
+    let squares: f64 = noises.iter().map(|noise| noise * noise).sum();
+    let noise = (squares / noises.len().max(1) as f64).sqrt();
+    Ok(TunedRow { key, before, chosen: choose(before, noise, &values), values, noise })
 }
 
 /// The value that gains most, of those that gain more than noise.
-fn choose(before: u64, values: &[TunedValue]) -> u64 {
-    let better = values.iter().filter(|v| v.passes > 0 && v.time <= 1.0 - WORTH);
+fn choose(before: u64, noise: f64, values: &[TunedValue]) -> u64 {
+    let better = values.iter().filter(|v| v.is_faster(noise));
     better.max_by(|a, b| a.gain().total_cmp(&b.gain())).map_or(before, |best| best.value)
 }
 
@@ -249,14 +263,14 @@ impl Layer {
 }
 
 /// Of each tuning but the first, the logarithm of the pass's time by that with the first, and nothing where it runs the
-/// same; nothing at all where all do.
+/// same; and the same of the first by itself. Nothing at all where all run the same.
 fn compare(
     gpu: &Gpu,
     sizes: &Convolution,
     pass: &str,
     tunings: &[Tuning],
     effort: Effort,
-) -> Result<Option<Vec<Option<f64>>>> {
+) -> Result<Option<(Vec<Option<f64>>, f64)>> {
     let mut layer = Layer::new(sizes)?;
     let variant = gpu.report().variant();
     let mut different: Vec<(Tape, Value)> = Vec::new();
@@ -295,15 +309,20 @@ fn compare(
     let clock = Clock::of(gpu);
     let (begin, mut rounds) = (Instant::now(), Vec::new());
     while rounds.len() < effort.rounds || begin.elapsed() < effort.time {
-        let times: Result<Vec<f64>> = plans.iter().map(|plan| seconds(gpu, clock, plan)).collect();
-        rounds.push(times?);
+        // The first comes last as well: what drifts in between is halved, and it is told from itself.
+        let in_turn = plans.iter().chain(&plans[..1]);
+        let times = in_turn.map(|plan| Ok(seconds(gpu, clock, plan)?.ln()));
+        rounds.push(times.collect::<Result<Vec<f64>>>()?);
     }
-    let ratio = |plan: usize| {
-        let mut list: Vec<f64> = rounds.iter().map(|times| (times[plan] / times[0]).ln()).collect();
+    let median = |of: &dyn Fn(&[f64]) -> f64| {
+        let mut list: Vec<f64> = rounds.iter().map(|times| of(times)).collect();
         list.sort_by(f64::total_cmp);
         list[list.len() / 2]
     };
-    Ok(Some(which[1..].iter().map(|plan| (*plan > 0).then(|| ratio(*plan))).collect()))
+    let last = plans.len();
+    let ratio = |plan: usize| median(&|times| times[plan] - 0.5 * (times[0] + times[last]));
+    let ratios = which[1..].iter().map(|plan| (*plan > 0).then(|| ratio(*plan))).collect();
+    Ok(Some((ratios, median(&|times| times[last] - times[0]))))
 }
 
 #[cfg(test)]
@@ -328,10 +347,14 @@ mod tests {
     #[test]
     fn what_gains_less_than_noise_changes_nothing() {
         let value = |value, passes, time| TunedValue { value, passes, time };
-        assert_eq!(choose(1, &[]), 1);
-        assert_eq!(choose(1, &[value(2, 9, 0.98), value(3, 0, 1.0), value(4, 9, 1.2)]), 1);
-        assert_eq!(choose(1, &[value(2, 9, 0.9), value(3, 2, 0.8)]), 2);
-        assert_eq!(choose(1, &[value(2, 9, 0.98), value(3, 2, 0.8)]), 3);
+        let noise = 0.01;
+        assert_eq!(choose(1, noise, &[]), 1);
+        assert_eq!(choose(1, noise, &[value(2, 9, 0.98), value(3, 0, 1.0), value(4, 9, 1.2)]), 1);
+        assert_eq!(choose(1, noise, &[value(2, 9, 0.9), value(3, 2, 0.8)]), 2);
+        assert_eq!(choose(1, noise, &[value(2, 9, 0.98), value(3, 2, 0.8)]), 3);
+        // A loaded machine: 3 * 0.2 / sqrt(9).
+        assert_eq!(choose(1, 0.2, &[value(2, 9, 0.83)]), 1);
+        assert_eq!(choose(1, 0.2, &[value(2, 9, 0.80)]), 2);
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Tune {
         let gpu = self.common.open()?;
         let identity = gpu.report().identity();
         print(&format!(
-            "{identity}\n\n{:28} {:>20} {:>8} {:>8}\n",
+            "{identity}\n\n{:28} {:>20} {:>8} {:>9}\n",
             "number", "value", "passes", "time"
         ))?;
         let tuning = tune(&gpu, self.quick, &mut |row| print(&rows(row)))?;
@@ -56,11 +56,12 @@ impl Tune {
     }
 }
 
-/// One line for each value, in order; time by that of the value in use.
+/// One line for each value, in order; time by that of the value in use, of which is told how a pass varies.
 fn rows(row: &TunedRow) -> String {
-    let mut lines = vec![(row.before, "       -        1".to_owned())];
+    let noise = format!("       - 1 ± {:.3}", row.noise);
+    let mut lines = vec![(row.before, noise)];
     let tried = row.values.iter().filter(|v| v.passes > 0);
-    lines.extend(tried.map(|v| (v.value, format!("{:8} {:8.3}", v.passes, v.time))));
+    lines.extend(tried.map(|v| (v.value, format!("{:8} {:9.3}", v.passes, v.time))));
     lines.sort();
     let line = |(value, figures): &(u64, String)| {
         let said = match (*value == row.before, *value == row.chosen) {
