@@ -26,7 +26,7 @@ pub fn main() -> anomem::Result<()> {
     store.upload(&gpu, x, &[-2.0_f32, -1.0, 0.0, 1.0, 2.0])?;
 
     // Recorded once, planned once, run as often as you like.
-    let mut tape = Tape::new(gpu.report().variant());
+    let mut tape = Tape::new(gpu.report().kernels());
     let input = tape.variable(&store, x);
     let y = relu(&mut tape, input)?;
     tape.keep(y);

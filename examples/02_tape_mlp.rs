@@ -46,7 +46,7 @@ pub fn main() -> anomem::Result<()> {
         store.upload(&gpu, *w, &start.collect::<Vec<f32>>())?;
     }
 
-    let mut tape = Tape::new(gpu.report().variant());
+    let mut tape = Tape::new(gpu.report().kernels());
     let t = &mut tape;
     let input = t.variable(&store, x);
     let [w1, b1, w2, b2] = [0, 1, 2, 3].map(|i| t.variable(&store, parameters[i].0));

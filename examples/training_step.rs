@@ -62,9 +62,11 @@ fn record(
     (network, module, inputs): &(Network, Module, Inputs),
 ) -> anomem::Result<Plan> {
     let half = precision == Precision::F16;
-    let report = gpu.report();
-    let matrix_units = report.cooperative_variant().filter(|_| half);
-    let mut tape = Tape::new(matrix_units.unwrap_or_else(|| report.variant()));
+    let mut kernels = gpu.report().kernels();
+    if let Some(matrix_units) = gpu.report().cooperative_variant().filter(|_| half) {
+        kernels.variant = matrix_units;
+    }
+    let mut tape = Tape::new(kernels);
     let t = &mut tape;
     let images = t.variable(store, inputs.images);
     let maps = network.encoder.forward(t, store, images, Mode::Train)?;

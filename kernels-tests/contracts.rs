@@ -89,6 +89,34 @@ fn families_that_restate_constants_list_them() {
     }
 }
 
+/// A tape made of a variant alone would choose kernels as built in, whatever `--tuning` says.
+#[test]
+fn tapes_of_the_program_are_made_of_its_adapters_choice() {
+    let mut found = 0;
+    for entry in walkdir::WalkDir::new(root().join("src")) {
+        let entry = entry.unwrap();
+        if entry.path().extension().is_none_or(|e| e != "rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(entry.path()).unwrap();
+        for line in text.lines().filter(|l| !l.trim_start().starts_with("//")) {
+            for (at, word) in ["Tape::new(", "Tape::forward_only("]
+                .iter()
+                .flat_map(|word| line.match_indices(word))
+            {
+                let made_of = &line[at + word.len()..];
+                let file = entry.path().display();
+                assert!(
+                    made_of.starts_with("kernels") || made_of.starts_with("gpu.report().kernels()"),
+                    "{file}: {line}"
+                );
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 10, "{found} tapes");
+}
+
 #[test]
 fn params_agree_between_rust_and_wgsl() {
     for shader in shaders() {

@@ -1,7 +1,10 @@
 use crate::harness::{Input, close, fill, gpu, run_case, run_replaced, variants, wide};
 use crate::reference::Out;
 use crate::reference::conv2d::{self as reference, Sizes};
-use anomem::gpu::{Gpu, Kernel, Shader, Variant};
+use anomem::gpu::{
+    AdapterClass, Gpu, Kernel, KernelChoice, Shader, SubgroupTuning, Tuning, Variant,
+    WinogradTuning, WorkgroupTuning,
+};
 use anomem::ops::conv2d::conv2d;
 use proptest::prelude::*;
 use std::sync::LazyLock;
@@ -97,7 +100,7 @@ impl Problem {
     fn run(
         &self,
         gpu: &Gpu,
-        variant: Variant,
+        kernels: impl Into<KernelChoice>,
         other: impl Fn(&Kernel) -> Option<Kernel>,
     ) -> Result<Results, String> {
         let s = &self.s;
@@ -107,7 +110,7 @@ impl Problem {
         let record = |t: &mut anomem::autograd::Tape, v: &[anomem::autograd::Value]| {
             Ok(vec![conv2d(t, v[0], v[1], s.stride, s.padding)?])
         };
-        let out = run_replaced(gpu, variant, &[x, weight], &[&self.grad_y], record, other);
+        let out = run_replaced(gpu, kernels, &[x, weight], &[&self.grad_y], record, other);
         let mut out = out.map_err(|e| e.to_string())?;
         let [grad_x, grad_weight] = [0, 1].map(|i| std::mem::take(&mut out.grads[i]));
         Ok([out.outputs.swap_remove(0), grad_x, grad_weight])
@@ -135,20 +138,22 @@ fn compare(got: &Results, wanted: &[(Out, f64); 3], more: f64) -> Result<[f64; 3
 }
 
 /// Worst error / allowance of y, grad_x, grad_weight.
-fn check(gpu: &Gpu, variant: Variant, s: &Sizes) -> Result<[f64; 3], String> {
-    let problem = Problem::new(s, |len, seed| operand(variant, len, seed));
+fn check(gpu: &Gpu, kernels: impl Into<KernelChoice>, s: &Sizes) -> Result<[f64; 3], String> {
+    let kernels = kernels.into();
+    let problem = Problem::new(s, |len, seed| operand(kernels.variant, len, seed));
     let mut wanted = problem.wanted();
-    if by_points(variant, s) {
+    if by_points(kernels, s) {
         wanted.iter_mut().for_each(|(out, _)| spread(out));
     }
-    compare(&problem.run(gpu, variant, |_| None)?, &wanted, 0.0)
+    compare(&problem.run(gpu, kernels, |_| None)?, &wanted, 0.0)
 }
 
 /// Whether a convolution goes by Winograd's points.
-fn by_points(variant: Variant, s: &Sizes) -> bool {
+fn by_points(KernelChoice { variant, tuning }: KernelChoice, s: &Sizes) -> bool {
     let square = s.kh == 3 && s.kw == 3 && s.stride == 1;
-    let least = if s.ho() * s.wo() > 16 { 32 } else { 64 };
-    matches!(variant, Variant::Subgroup { .. }) && square && s.c.min(s.o) >= least
+    let WinogradTuning { two_channels, four_channels, .. } = tuning.winograd;
+    let least = if s.ho() * s.wo() > 16 { four_channels.min(two_channels) } else { two_channels };
+    matches!(variant, Variant::Subgroup { .. }) && square && s.c.min(s.o) as u64 >= least
 }
 
 /// Winograd's points mix the pixels of a tile and the taps of a kernel, so that a small result carries the rounding of
@@ -167,6 +172,41 @@ fn matches_the_reference() {
                 let worst =
                     check(gpu, variant, s).unwrap_or_else(|e| panic!("{variant:?} {s:?} {e}"));
                 println!("conv2d {variant:?} {s:?}: worst {worst:.3?} of the allowance");
+            }
+        }
+    }
+}
+
+/// Whatever a file of `anomem tune` may say: Winograd's forms wherever they can be or nowhere, the widest and the
+/// narrowest tiles, as many shares of the pixels as there may be or one.
+#[test]
+fn any_tuning_matches_the_reference() {
+    let Some(gpu) = gpu(false) else { return };
+    let workgroup = |to, split_workgroups, split_pixels| WorkgroupTuning {
+        narrow_to: to,
+        middle_to: to,
+        split_workgroups,
+        split_pixels,
+    };
+    let most = Tuning {
+        subgroup: SubgroupTuning { wide_from: 0, split_workgroups: 2048, split_pixels: 4 },
+        workgroup: workgroup(0, 2048, 4),
+        winograd: WinogradTuning { two_channels: 4, four_channels: 4, chunk_bytes: 1 << 16 },
+    };
+    let never = WinogradTuning { two_channels: 2048, four_channels: 2048, chunk_bytes: 64 << 20 };
+    let least = Tuning {
+        subgroup: SubgroupTuning { wide_from: 1 << 60, split_workgroups: 1, split_pixels: 1 << 20 },
+        workgroup: workgroup(1 << 20, 1, 1 << 20),
+        winograd: never,
+    };
+    let two = WinogradTuning { two_channels: 4, ..never };
+    let two = Tuning { winograd: two, ..Tuning::built_in(AdapterClass::Software) };
+    for tuning in [most, least, two] {
+        tuning.validate().unwrap();
+        for variant in variants(gpu).into_iter().filter(|v| *v != Variant::Simple) {
+            for s in CASES {
+                check(gpu, KernelChoice { variant, tuning }, s)
+                    .unwrap_or_else(|e| panic!("{variant:?} {tuning:?} {s:?} {e}"));
             }
         }
     }

@@ -425,7 +425,7 @@ fn half_precision_comes_to_nearly_the_same() {
         for (i, (got, want)) in got.1.iter().zip(&want.1).enumerate() {
             let off = relative(got, want);
             assert!(off > 0.0 && off < 0.08, "{variant:?}, tensor {i}: off by {off:e}");
-            worst = worst.max(f64::from(off));
+            worst = worst.max(off);
         }
         let bytes = [&half, &full].map(|t| t.plan.temporary_bytes());
         println!("{variant:?}: off by {worst:e} at most, {bytes:?} bytes");

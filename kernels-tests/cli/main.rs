@@ -18,6 +18,7 @@ mod init;
 mod reproduce;
 mod tiles;
 mod training;
+mod tune;
 mod variants;
 
 use std::fs;

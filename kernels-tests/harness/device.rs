@@ -1,5 +1,5 @@
 use anomem::autograd::{Element, Plan, PlanOptions, Precision, Tape, Value};
-use anomem::gpu::{Gpu, Kernel, OpenOptions, Variant};
+use anomem::gpu::{Gpu, Kernel, KernelChoice, OpenOptions, Variant};
 use anomem::tensor::{Store, VarId};
 use std::collections::HashSet;
 use std::sync::{LazyLock, OnceLock};
@@ -71,41 +71,41 @@ pub struct Outcome {
 /// gradient. Every byte that the kernels shall write is NaN before.
 pub fn run_case(
     gpu: &Gpu,
-    variant: Variant,
+    kernels: impl Into<KernelChoice>,
     inputs: &[Input<'_>],
     seeds: &[&[f32]],
     record: impl Fn(&mut Tape, &[Value]) -> anomem::Result<Vec<Value>>,
 ) -> anomem::Result<Outcome> {
-    run_in(gpu, variant, Precision::F32, inputs, seeds, record)
+    run_in(gpu, kernels, Precision::F32, inputs, seeds, record)
 }
 
 /// [`run_case`] in a precision.
 pub fn run_in(
     gpu: &Gpu,
-    variant: Variant,
+    kernels: impl Into<KernelChoice>,
     precision: Precision,
     inputs: &[Input<'_>],
     seeds: &[&[f32]],
     record: impl Fn(&mut Tape, &[Value]) -> anomem::Result<Vec<Value>>,
 ) -> anomem::Result<Outcome> {
-    run_as(gpu, variant, precision, inputs, seeds, record, |_| None)
+    run_as(gpu, kernels, precision, inputs, seeds, record, |_| None)
 }
 
 /// [`run_case`] with other kernels in place of those for which `other` gives one.
 pub fn run_replaced(
     gpu: &Gpu,
-    variant: Variant,
+    kernels: impl Into<KernelChoice>,
     inputs: &[Input<'_>],
     seeds: &[&[f32]],
     record: impl Fn(&mut Tape, &[Value]) -> anomem::Result<Vec<Value>>,
     other: impl Fn(&Kernel) -> Option<Kernel>,
 ) -> anomem::Result<Outcome> {
-    run_as(gpu, variant, Precision::F32, inputs, seeds, record, other)
+    run_as(gpu, kernels, Precision::F32, inputs, seeds, record, other)
 }
 
 fn run_as(
     gpu: &Gpu,
-    variant: Variant,
+    kernels: impl Into<KernelChoice>,
     precision: Precision,
     inputs: &[Input<'_>],
     seeds: &[&[f32]],
@@ -123,7 +123,7 @@ fn run_as(
         };
         vars.push(store.declare(slab, &format!("x{i}"), shape, element, trainable)?);
     }
-    let mut tape = Tape::new(variant);
+    let mut tape = Tape::new(kernels);
     let values: Vec<Value> = vars.iter().map(|v| tape.variable(&store, *v)).collect();
     let outputs = record(&mut tape, &values)?;
     assert_eq!(outputs.len(), seeds.len(), "one seed per output");

@@ -210,7 +210,7 @@ impl NearestPixels {
         let every: Vec<u32> = (0..batch as u32).collect();
         model.store.upload(gpu, slots, &every)?;
 
-        let mut tape = Tape::forward_only(gpu.report().variant());
+        let mut tape = Tape::forward_only(gpu.report().kernels());
         let t = &mut tape;
         let pixels = t.variable(&model.store, words);
         let images = model.images(t, pixels, [batch, height, width, channels], None)?;

@@ -82,7 +82,7 @@ impl Feed {
         self.upload(gpu, &model.store, &bytes)?;
         drop(bytes);
         let Some(var) = self.statistics else { return Ok(()) };
-        let mut tape = Tape::new(gpu.report().variant());
+        let mut tape = Tape::new(gpu.report().kernels());
         let words = tape.variable(&model.store, self.words);
         let Pixels { n, height, width, channels, .. } = self.pixels;
         let shape = [n, height, width, channels];

@@ -117,7 +117,7 @@ impl Glimpse {
         model.store.upload(gpu, counters, &counters_of(model.config.seed, 0))?;
         held.upload(gpu, model, &self.pixels, &chosen)?;
 
-        let mut tape = Tape::forward_only(gpu.report().variant());
+        let mut tape = Tape::forward_only(gpu.report().kernels());
         let t = &mut tape;
         let (images, slots) = held.record(t, model)?;
         let options = augmentation(&model.config);
@@ -156,7 +156,7 @@ impl Glimpse {
         let batch = BATCH.min(self.pixels.n.div_ceil(PLACES)).max(1);
         let held = Held::declare(gpu, model, "glimpse", &self.pixels, batch)?;
         model.store.allocate(gpu)?;
-        let mut tape = Tape::forward_only(model.variant(gpu));
+        let mut tape = Tape::forward_only(model.kernels(gpu));
         let t = &mut tape;
         let (images, slots) = held.record(t, model)?;
         let x = augment::plain(t, &images, slots)?;

@@ -93,7 +93,7 @@ impl KMeans {
         store.allocate(gpu)?;
         store.upload(gpu, points, &vectors)?;
 
-        let mut tape = Tape::new(gpu.report().variant());
+        let mut tape = Tape::new(gpu.report().kernels());
         let (x, one) = (tape.variable(&store, points), tape.variable(&store, centre));
         let (distance, _) = nearest::nearest(&mut tape, x, one)?;
         tape.keep(distance);
@@ -101,7 +101,7 @@ impl KMeans {
         let plan = Plan::compile(gpu, &tape, &store, &options)?;
         let approach = Approach { plan, centre, distance };
 
-        let mut tape = Tape::new(gpu.report().variant());
+        let mut tape = Tape::new(gpu.report().kernels());
         let (x, all) = (tape.variable(&store, points), tape.variable(&store, centres));
         let (distance, index) = nearest::nearest(&mut tape, x, all)?;
         let (means, counts) = kmeans::update(&mut tape, x, index, all)?;
@@ -243,7 +243,7 @@ fn sample(
     normals: &[u32],
     batch: usize,
 ) -> Result<Vec<Vec<f32>>> {
-    let mut tape = Tape::forward_only(model.variant(gpu));
+    let mut tape = Tape::forward_only(model.kernels(gpu));
     let t = &mut tape;
     let source = feed.record(t, model)?;
     let x = augment::plain(t, &source.images, source.slots)?;

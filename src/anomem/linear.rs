@@ -102,7 +102,7 @@ impl Classifier {
             Plan::compile(gpu, tape, &store, &options)
         };
         let trained = Group::Heads..=Group::Heads;
-        let mut tape = Tape::new(gpu.report().variant());
+        let mut tape = Tape::new(gpu.report().kernels());
         let t = &mut tape;
         let logits = record(t, Mode::Train)?;
         let wanted = t.variable(&store, labels);
@@ -121,7 +121,7 @@ impl Classifier {
         module.update(t, &store, &update, rate, &trained, &[])?;
         t.keep(loss);
         let step = compile(t, "linear evaluation")?;
-        let mut tape = Tape::forward_only(gpu.report().variant());
+        let mut tape = Tape::forward_only(gpu.report().kernels());
         let logits = record(&mut tape, Mode::Evaluate)?;
         tape.keep(logits);
         let judge = compile(&tape, "linear classifier")?;
@@ -270,7 +270,7 @@ fn features(gpu: &Gpu, model: &mut Model, what: &str, images: Loaded) -> Result<
     let mut feed = Feed::declare(model, &prefix, images.pixels, batch, gpu)?;
     model.store.allocate(gpu)?;
     feed.prepare(gpu, model)?;
-    let mut tape = Tape::forward_only(model.variant(gpu));
+    let mut tape = Tape::forward_only(model.kernels(gpu));
     let t = &mut tape;
     let source = feed.record(t, model)?;
     let x = augment::plain(t, &source.images, source.slots)?;

@@ -51,7 +51,7 @@ pub(super) fn make(
     let counters = model.store.declare(slab, "made.counters", &[4], Element::U32, false)?;
     model.store.allocate(gpu)?;
     feed.prepare(gpu, model)?;
-    let mut tape = Tape::new(gpu.report().variant());
+    let mut tape = Tape::new(gpu.report().kernels());
     let t = &mut tape;
     let source = feed.record(t, model)?;
     let drawn = t.variable(&model.store, counters);

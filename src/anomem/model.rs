@@ -6,7 +6,7 @@ use super::config::{
 use super::heads::Heads;
 use crate::autograd::{Plan, PlanOptions, Precision, Tape, Value};
 use crate::data::ChannelStats;
-use crate::gpu::{Gpu, Variant};
+use crate::gpu::{Gpu, KernelChoice};
 use crate::nn::{
     self, BatchStatistics, Builder, Depth, Group, Kind, Linear, Mode, Module, ResNet, ResNetOptions,
 };
@@ -219,12 +219,16 @@ impl Model {
         self.scales.iter().try_for_each(|s| self.store.upload(gpu, s.beta, &[beta]))
     }
 
-    /// Which kernels run the encoder: in half precision those for matrix units, where the adapter has them.
-    pub(super) fn variant(&self, gpu: &Gpu) -> Variant {
-        let report = gpu.report();
+    /// By what tapes that record the encoder choose kernels: in half precision those for matrix units, where the adapter
+    /// has them.
+    pub(super) fn kernels(&self, gpu: &Gpu) -> KernelChoice {
+        let (report, own) = (gpu.report(), gpu.report().kernels());
         match self.config.network.precision {
-            Precision::F32 => report.variant(),
-            Precision::F16 => report.cooperative_variant().unwrap_or_else(|| report.variant()),
+            Precision::F32 => own,
+            Precision::F16 => {
+                let variant = report.cooperative_variant().unwrap_or(own.variant);
+                KernelChoice { variant, ..own }
+            }
         }
     }
 

@@ -94,7 +94,7 @@ impl Scorer {
         store.upload(gpu, slots, &every)?;
 
         let model = &*model;
-        let mut tape = Tape::forward_only(model.variant(gpu));
+        let mut tape = Tape::forward_only(model.kernels(gpu));
         let t = &mut tape;
         let pixels = t.variable(&model.store, words);
         let shape = [batch, height, width, channels];

@@ -62,7 +62,7 @@ impl Start {
         train: &[u32],
         batch: usize,
     ) -> Result<()> {
-        let mut tape = Tape::forward_only(model.variant(gpu));
+        let mut tape = Tape::forward_only(model.kernels(gpu));
         let (plan, vectors) = {
             let t = &mut tape;
             let source = feed.record(t, model)?;
@@ -158,7 +158,7 @@ fn set_beta(gpu: &Gpu, model: &mut Model, index: usize, vectors: &[f32]) -> Resu
     let stride = vectors.len() / dim / rows;
     let spread = (0..rows).flat_map(|r| &vectors[r * stride * dim..(r * stride + 1) * dim]);
     model.store.upload(gpu, var, &spread.copied().collect::<Vec<f32>>())?;
-    let mut tape = Tape::forward_only(gpu.report().variant());
+    let mut tape = Tape::forward_only(gpu.report().kernels());
     let queries = tape.variable(&model.store, var);
     let steps = model.config.memory.steps_train;
     let retrieval = model.retrieve(&mut tape, &model.scales[index], queries, steps)?;

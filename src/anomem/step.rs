@@ -288,7 +288,7 @@ fn record(
     variables: &Variables,
     recomputed: usize,
 ) -> Result<(Tape, Outputs)> {
-    let mut tape = Tape::new(model.variant(gpu));
+    let mut tape = Tape::new(model.kernels(gpu));
     let t = &mut tape;
     t.recompute(recomputed);
     let (store, trained) = (&model.store, phase.trained(&model.config));

@@ -270,7 +270,7 @@ impl Run {
         };
         let progress = TrainingProgress {
             origin,
-            adapter: format!("{} ({})", gpu.report().name, gpu.report().driver),
+            adapter: gpu.report().identity(),
             data: std::mem::take(&mut images.set.fingerprint),
             data_spec: std::mem::take(&mut images.set.spec),
             ..Default::default()

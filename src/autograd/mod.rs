@@ -6,5 +6,6 @@ mod plan;
 mod relu_role;
 mod tape;
 
+pub(crate) use plan::launch_alike;
 pub use plan::{Plan, PlanOptions, Precision};
 pub use tape::{Dispatch, Element, Gradients, Tape, Value};

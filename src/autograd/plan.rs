@@ -273,6 +273,16 @@ impl Plan {
     }
 }
 
+/// Whether the steps of two tapes launch the same kernels with the same Params on as many workgroups.
+pub(crate) fn launch_alike(one: &Tape, other: &Tape) -> bool {
+    let [one, other] = [one, other].map(|tape| live_dispatches(tape).into_iter().map(launch));
+    one.eq(other)
+}
+
+fn launch(d: &Dispatch) -> (String, &[u8], u64) {
+    (d.kernel.name(), &d.params, d.groups)
+}
+
 /// Walks back from what outlives the step: variables written and values kept.
 fn live_dispatches(tape: &Tape) -> Vec<&Dispatch> {
     let mut wanted: HashSet<Value> = tape.kept.iter().map(|v| tape.root(*v)).collect();

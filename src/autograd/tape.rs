@@ -1,6 +1,6 @@
 //! Recording: values, dispatches and gradient rules. Nothing here touches a GPU.
 
-use crate::gpu::{Kernel, Variant};
+use crate::gpu::{Kernel, KernelChoice, Tuning, Variant};
 use crate::ops;
 pub use crate::tensor::Element;
 use crate::tensor::{Store, VarId};
@@ -93,6 +93,7 @@ impl Gradients {
 /// The record of one step.
 pub struct Tape {
     variant: Variant,
+    tuning: Tuning,
     pub(super) values: Vec<ValueInfo>,
     pub(super) dispatches: Vec<Dispatch>,
     pub(super) kept: Vec<Value>,
@@ -104,10 +105,12 @@ pub struct Tape {
 }
 
 impl Tape {
-    /// An empty tape, for adapters that run the given kernels.
-    pub fn new(variant: Variant) -> Self {
+    /// An empty tape, for adapters that run the given kernels: [`AdapterReport::kernels`](crate::gpu::AdapterReport::kernels).
+    pub fn new(kernels: impl Into<KernelChoice>) -> Self {
+        let KernelChoice { variant, tuning } = kernels.into();
         Self {
             variant,
+            tuning,
             values: Vec::new(),
             dispatches: Vec::new(),
             kept: Vec::new(),
@@ -121,8 +124,8 @@ impl Tape {
 
     /// An empty tape for what is never walked back: every variable is a constant, so that no operation
     /// keeps anything for its gradient.
-    pub fn forward_only(variant: Variant) -> Self {
-        Self { forward_only: true, ..Self::new(variant) }
+    pub fn forward_only(kernels: impl Into<KernelChoice>) -> Self {
+        Self { forward_only: true, ..Self::new(kernels) }
     }
 
     /// From now on the results of the first `parts` [parts](Self::part) of a network are kept for the backward pass, what
@@ -153,6 +156,11 @@ impl Tape {
                 launch.kernel = kernel;
             }
         }
+    }
+
+    /// From which sizes on.
+    pub fn tuning(&self) -> &Tuning {
+        &self.tuning
     }
 
     /// From now on takes a trainable variable for a constant: no gradient reaches it.

@@ -19,7 +19,7 @@ pub(super) fn measure(gpu: &Gpu, clock: Clock) -> Result<Bounds> {
     let class = gpu.report().class;
     let (lanes, rounds) = sized(class, (1 << 16, 32), (1 << 21, 256));
     let gflops = {
-        let (mut tape, mut store) = (Tape::new(gpu.report().variant()), Store::new());
+        let (mut tape, mut store) = (Tape::new(gpu.report().kernels()), Store::new());
         let x = filled(&mut store, "x", &[lanes], false)?;
         let value = tape.variable(&store, x.id);
         let y = bounds::multiply_adds(&mut tape, value, rounds, FACTOR_AND_TERM)?;
@@ -36,7 +36,7 @@ pub(super) fn measure(gpu: &Gpu, clock: Clock) -> Result<Bounds> {
     };
     let len = sized(class, 1_usize << 24, 1 << 26).min(gpu.max_binding() as usize / 4);
     let len = len / 4 * 4;
-    let (mut tape, mut store) = (Tape::new(gpu.report().variant()), Store::new());
+    let (mut tape, mut store) = (Tape::new(gpu.report().kernels()), Store::new());
     let x = filled(&mut store, "x", &[len], false)?;
     let value = tape.variable(&store, x.id);
     let y = bounds::copy(&mut tape, value)?;

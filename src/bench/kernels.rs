@@ -4,7 +4,7 @@ use super::shapes::{Case, RETRIEVAL_STEPS, gradient_of};
 use super::{Bounds, Clock, KernelRow, Limit};
 use crate::anomem::{Config, augmentation};
 use crate::autograd::{Plan, PlanOptions, Tape, Value};
-use crate::gpu::{Gpu, Profile, Variant};
+use crate::gpu::{Gpu, KernelChoice, Profile, Variant};
 use crate::ops::activation::relu;
 use crate::ops::add::add;
 use crate::ops::augment::{self, Images};
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 /// Greatest difference from the plain kernels that is rounding, by the greatest value: sums of up to 10^5
 /// products in another order, and Winograd's points.
-const TOLERANCE: f64 = 1e-3;
+pub(super) const TOLERANCE: f64 = 1e-3;
 
 /// The same where operands are rounded to half precision, by 2^-12 on average.
 const TOLERANCE_OF_HALVES: f64 = 1e-2;
@@ -48,9 +48,13 @@ pub(super) fn filled(
 ) -> Result<Filled> {
     let slab = store.slab(name);
     let id = store.declare(slab, name, shape, Element::F32, trainable)?;
-    let len: usize = shape.iter().product();
+    Ok(Filled { id, values: values_of(name, shape.iter().product()) })
+}
+
+/// What [`filled`] gives a variable of that name.
+pub(super) fn values_of(name: &str, len: usize) -> Vec<f32> {
     let from = name.bytes().map(usize::from).sum::<usize>();
-    Ok(Filled { id, values: (from..from + len).map(|i| (i as f32).sin()).collect() })
+    (from..from + len).map(|i| (i as f32).sin()).collect()
 }
 
 impl Filled {
@@ -143,21 +147,29 @@ pub(super) fn start(gpu: &Gpu, tape: &Tape, store: &Store) -> Result<(Plan, f64)
 pub(super) fn repeat(gpu: &Gpu, clock: Clock, plan: &Plan) -> Result<Vec<f64>> {
     let (start, mut times) = (Instant::now(), Vec::new());
     while times.len() < LEAST_RUNS || times.len() < MOST_RUNS && start.elapsed() < TIMED {
-        times.push(match clock {
-            Clock::Timestamps => {
-                let mut profile = Profile::new();
-                plan.profile_step(gpu, &mut profile)?;
-                profile.kernels().iter().map(|k| k.seconds).sum()
-            }
-            Clock::Host => {
-                let start = Instant::now();
-                gpu.wait(plan.run(gpu)?)?;
-                start.elapsed().as_secs_f64()
-            }
-        });
+        times.push(seconds(gpu, clock, plan)?);
     }
     times.sort_by(f64::total_cmp);
     Ok(times)
+}
+
+/// Seconds of a run.
+///
+/// # Errors
+/// Faults of the GPU.
+pub(super) fn seconds(gpu: &Gpu, clock: Clock, plan: &Plan) -> Result<f64> {
+    match clock {
+        Clock::Timestamps => {
+            let mut profile = Profile::new();
+            plan.profile_step(gpu, &mut profile)?;
+            Ok(profile.kernels().iter().map(|k| k.seconds).sum())
+        }
+        Clock::Host => {
+            let start = Instant::now();
+            gpu.wait(plan.run(gpu)?)?;
+            Ok(start.elapsed().as_secs_f64())
+        }
+    }
 }
 
 /// The greatest difference of any output from that of the plain kernels, by that output's greatest value; none
@@ -186,7 +198,7 @@ fn difference(
 }
 
 /// The greatest difference by the greatest value of `want`; infinite where something is not finite.
-fn relative(got: &[f32], want: &[f32]) -> f64 {
+pub(super) fn relative(got: &[f32], want: &[f32]) -> f64 {
     let largest = want.iter().fold(0f64, |m, v| m.max(f64::from(v.abs())));
     let off = got.iter().zip(want).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
     let off = off.fold(0f64, |m, v| if v.is_nan() { f64::INFINITY } else { m.max(v) });
@@ -195,7 +207,8 @@ fn relative(got: &[f32], want: &[f32]) -> f64 {
 
 /// Records a pass with the kernels of `variant`.
 fn record(gpu: &Gpu, variant: Variant, case: &Case, pass: &'static str) -> Result<Recorded> {
-    let (mut tape, mut store) = (Tape::new(variant), Store::new());
+    let kernels = KernelChoice { variant, tuning: gpu.report().tuning };
+    let (mut tape, mut store) = (Tape::new(kernels), Store::new());
     let (t, s) = (&mut tape, &mut store);
     let mut changed = Vec::new();
     let (inputs, outputs) = match *case {

@@ -1,4 +1,5 @@
-//! How fast the adapter runs the method, and how fast it could at most: `anomem bench`.
+//! How fast the adapter runs the method, and how fast it could at most: `anomem bench`; and with which tiles it is
+//! fastest: `anomem tune`.
 //!
 //! Nothing is timed that was not compared first: a kernel written for speed with its plain twin on the same inputs.
 //! The tests under `kernels-tests` hold both to f64 references.
@@ -7,10 +8,12 @@ mod bound;
 mod kernels;
 mod shapes;
 mod steps;
+mod tune;
 
 use crate::gpu::{AdapterClass, AdapterReport, Gpu, Variant};
 use crate::{Error, Result};
 use serde::Serialize;
+pub use tune::{TunedRow, TunedValue, tune};
 
 /// What to measure.
 #[derive(Debug, Clone, Default)]

@@ -11,7 +11,7 @@ use super::Ui;
 use crate::anomem::Config;
 use crate::data::synth::Family;
 use crate::data::{DataSpec, Dataset, DatasetOptions, Sample};
-use crate::gpu::{DeviceSelector, Gpu, OpenOptions};
+use crate::gpu::{DeviceSelector, Gpu, OpenOptions, Tuning};
 use crate::{Error, Result};
 
 /// Flattened into commands that read a set of images.
@@ -97,6 +97,9 @@ pub struct Common {
     /// The adapter: an index from `anomem devices`, a part of its name, or `software`.
     #[arg(long, value_name = "INDEX|NAME|software", value_parser = device())]
     pub device: Option<DeviceSelector>,
+    /// From which sizes on the adapter runs which kernels.
+    #[command(flatten)]
+    pub tuning: TuningArgs,
     /// Most memory that buffers on the adapter may take together, such as 4GiB or 500MiB.
     #[arg(long, value_name = "SIZE")]
     pub memory_budget: Option<ByteSize>,
@@ -116,7 +119,26 @@ impl Common {
     pub fn open(&self) -> Result<Gpu> {
         let device = self.device.clone().unwrap_or_default();
         let memory_budget = self.memory_budget.map(|size| size.as_u64());
-        Gpu::open(&OpenOptions { device, memory_budget, ..OpenOptions::default() })
+        let tuning = self.tuning.read()?;
+        Gpu::open(&OpenOptions { device, memory_budget, tuning, ..OpenOptions::default() })
+    }
+}
+
+/// From which sizes on an adapter runs which kernels.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TuningArgs {
+    /// Choose kernels and their tiles by this file, which `anomem tune` wrote for the adapter.
+    #[arg(long, value_name = "FILE", env = "ANOMEM_TUNING")]
+    pub tuning: Option<PathBuf>,
+}
+
+impl TuningArgs {
+    /// The file's content, if one is named.
+    ///
+    /// # Errors
+    /// Those of [`Tuning::read`].
+    pub fn read(&self) -> Result<Option<Tuning>> {
+        self.tuning.as_ref().map(Tuning::read).transpose()
     }
 }
 

@@ -86,7 +86,7 @@ impl Bench {
             no_kernels: self.no_kernels,
             no_steps: self.no_steps,
         };
-        let adapter = format!("{} ({})", gpu.report().name, gpu.report().driver);
+        let adapter = gpu.report().identity();
         let report = run(&gpu, &request, &mut Table { adapter, kernels: false, steps: false })?;
         if let Some(path) = self.json {
             let text = serde_json::to_string_pretty(&report)

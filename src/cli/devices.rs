@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use clap::Args;
 
+use super::TuningArgs;
 use super::ui::{print, print_json};
 use crate::gpu::{AdapterReport, Gpu, OpenOptions, list_adapters};
 use crate::{Error, Result};
@@ -15,11 +16,16 @@ pub(super) struct Devices {
     /// As JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    tuning: TuningArgs,
 }
 
 impl Devices {
     pub(super) fn run(self) -> Result<()> {
-        let adapters = list_adapters();
+        let mut adapters = list_adapters();
+        if let Some(tuning) = self.tuning.read()? {
+            adapters.iter_mut().for_each(|adapter| adapter.tuning = tuning);
+        }
         if self.json {
             print_json(&adapters)?;
         }
@@ -32,13 +38,19 @@ impl Devices {
         }
         let mut text = String::new();
         for adapter in &adapters {
-            describe(&mut text, adapter).map_err(|error| Error::Internal(error.to_string()))?;
+            let file = self.tuning.tuning.as_deref();
+            let tuning = file.map_or_else(
+                || format!("as built in for {} adapters", adapter.class),
+                |file| format!("{}, by {}", adapter.tuning.mark(), file.display()),
+            );
+            describe(&mut text, adapter, &tuning)
+                .map_err(|error| Error::Internal(error.to_string()))?;
         }
         print(&text)
     }
 }
 
-fn describe(out: &mut String, a: &AdapterReport) -> fmt::Result {
+fn describe(out: &mut String, a: &AdapterReport, tuning: &str) -> fmt::Result {
     let default = if a.default {
         "  (default: the first usable of discrete, integrated, software)"
     } else {
@@ -76,5 +88,6 @@ fn describe(out: &mut String, a: &AdapterReport) -> fmt::Result {
         "    workgroup memory {} KiB, up to {} invocations",
         a.workgroup_memory >> 10,
         a.workgroup_invocations
-    )
+    )?;
+    writeln!(out, "    tuning {tuning}")
 }

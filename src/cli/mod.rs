@@ -20,6 +20,7 @@ mod synth;
 mod teach;
 mod test;
 mod train;
+mod tune;
 mod ui;
 
 use std::ffi::OsString;
@@ -29,7 +30,7 @@ use clap::{Parser, Subcommand};
 
 use crate::Result;
 
-pub use args::{ClassArgs, Common, ConfigArgs, DataArgs, LabelledArgs, Quiet};
+pub use args::{ClassArgs, Common, ConfigArgs, DataArgs, LabelledArgs, Quiet, TuningArgs};
 pub use ui::{Bar, Ui, print};
 
 /// Anomaly detection via multi-scale contrasted memory, on any GPU.
@@ -55,6 +56,7 @@ enum Command {
     Teach(teach::Teach),
     Test(test::Test),
     Train(train::Train),
+    Tune(tune::Tune),
 }
 
 /// Exit code of `predict --fail-on-anomaly`.
@@ -77,6 +79,7 @@ impl Command {
             Self::Teach(command) => command.run(),
             Self::Test(command) => command.run(),
             Self::Train(command) => command.run(),
+            Self::Tune(command) => command.run(),
         };
         done.map(|()| 0)
     }

@@ -31,7 +31,8 @@ impl Progress {
     /// Says which adapter computes.
     pub(super) fn adapter(&self, gpu: &Gpu) {
         let r = gpu.report();
-        self.ui.note(&format!("adapter: {} ({} through {})", r.name, r.class, r.backend));
+        let (class, backend, tuned) = (r.class, &r.backend, r.tuned());
+        self.ui.note(&format!("adapter: {} ({class} through {backend}){tuned}", r.name));
     }
 
     /// Lists images that were left out.

@@ -1,6 +1,7 @@
 //! Listing and choosing adapters.
 
 use super::shader::Dialect;
+use super::tuning::{KernelChoice, Tuning};
 use crate::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
@@ -58,6 +59,25 @@ impl AdapterReport {
             AdapterClass::Software => self.subgroup_variant().unwrap_or(Variant::Simple),
             AdapterClass::Discrete | AdapterClass::Integrated => Variant::Tiled,
         }
+    }
+
+    /// By what tapes for this adapter choose kernels.
+    pub fn kernels(&self) -> KernelChoice {
+        KernelChoice { variant: self.variant(), tuning: self.tuning }
+    }
+
+    /// Name and driver, and a mark where kernels are chosen by another tuning than the one built in, since those
+    /// round otherwise.
+    pub fn identity(&self) -> String {
+        format!("{} ({}){}", self.name, self.driver, self.tuned())
+    }
+
+    /// `, tuning MARK` where it is not the one built in.
+    pub fn tuned(&self) -> String {
+        if self.tuning == Tuning::built_in(self.class) {
+            return String::new();
+        }
+        format!(", tuning {}", self.tuning.mark())
     }
 
     /// The subgroup kernels, where this adapter can run them: those of 4 or 8 lanes, always.
@@ -154,6 +174,8 @@ pub struct AdapterReport {
     pub workgroup_memory: u32,
     /// Invocations per workgroup.
     pub workgroup_invocations: u32,
+    /// From which sizes on which kernels are used.
+    pub tuning: Tuning,
     /// Why an adapter cannot run this program, where it cannot.
     pub unusable: Option<String>,
     /// Whether this is the one used without `--device`.
@@ -310,6 +332,7 @@ fn report(adapter: &wgpu::Adapter) -> AdapterReport {
         storage_buffers: limits.max_storage_buffers_per_shader_stage,
         workgroup_memory: limits.max_compute_workgroup_storage_size,
         workgroup_invocations: limits.max_compute_invocations_per_workgroup,
+        tuning: Tuning::built_in(class),
         unusable,
         default: false,
     }
@@ -330,6 +353,7 @@ mod tests {
     #[test]
     fn matrix_units_are_found_and_left_to_the_user() {
         let report = |shapes: &[&str], f16| AdapterReport {
+            tuning: Tuning::built_in(AdapterClass::Discrete),
             index: 0,
             name: "some card".into(),
             backend: "vulkan".into(),

@@ -4,6 +4,7 @@ use super::adapter::{self, AdapterReport, DeviceSelector};
 use super::fault::{Faults, lock, typed};
 use super::shader::{self, Kernel, Slot};
 use super::texels::{Load, Textures};
+use super::tuning::Tuning;
 use crate::{Error, Result};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,6 +22,8 @@ pub struct OpenOptions {
     pub default_limits: bool,
     /// Most bytes that all buffers may take together; no limit if absent.
     pub memory_budget: Option<u64>,
+    /// From which sizes on which kernels are used; as built in for its class if absent.
+    pub tuning: Option<Tuning>,
 }
 
 /// What has been created and moved so far; a steady training step changes only `submissions`.
@@ -206,7 +209,8 @@ impl Gpu {
     /// # Errors
     /// No adapter, none that matches, or a driver that refuses the request.
     pub fn open(options: &OpenOptions) -> Result<Self> {
-        let found = adapter::choose(adapter::candidates(), &options.device)?;
+        let mut found = adapter::choose(adapter::candidates(), &options.device)?;
+        found.report.tuning = options.tuning.unwrap_or(found.report.tuning);
         let available = found.adapter.limits();
         let limits = if options.default_limits {
             wgpu::Limits {

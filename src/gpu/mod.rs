@@ -8,6 +8,7 @@ mod profile;
 mod reads;
 mod shader;
 mod texels;
+mod tuning;
 
 pub use adapter::{AdapterClass, AdapterReport, DeviceSelector, Variant, list_adapters};
 pub use device::{
@@ -17,6 +18,9 @@ pub use profile::{KernelTime, Profile};
 pub use shader::{
     Dialect, Field, Kernel, Restated, Scalar, Shader, driver_module_of, layout_of, module_of,
     shared_files,
+};
+pub use tuning::{
+    KernelChoice, SubgroupTuning, THRESHOLDS, Threshold, Tuning, WinogradTuning, WorkgroupTuning,
 };
 
 pub(crate) use shader::{AsScalar, params, shader};

@@ -140,11 +140,11 @@ pub(super) fn forward(
     weight: Value,
 ) -> Result<Value> {
     let y = tape.temporary("conv2d", &s.y(), Element::F32)?;
-    if let Some(winograd) = Winograd::new(variant, s) {
+    if let Some(winograd) = Winograd::new(variant, tape.tuning(), s) {
         winograd.forward(tape, [x, weight, y])?;
         return Ok(y);
     }
-    if let Some(tile) = Tile::new(variant, s.work(), s.out_channels) {
+    if let Some(tile) = Tile::new(variant, tape.tuning(), s.work(), s.out_channels) {
         gemm::forward(tape, tile, s, [x, weight, y])?;
         return Ok(y);
     }
@@ -161,11 +161,11 @@ pub(super) fn backward_input(
     grad_y: Value,
 ) -> Result<Value> {
     let grad_x = tape.temporary("conv2d.grad_x", &s.x(), Element::F32)?;
-    if let Some(winograd) = Winograd::new(variant, s) {
+    if let Some(winograd) = Winograd::new(variant, tape.tuning(), s) {
         winograd.backward_input(tape, [weight, grad_y, grad_x])?;
         return Ok(grad_x);
     }
-    if let Some(tile) = Tile::new(variant, s.work(), s.channels) {
+    if let Some(tile) = Tile::new(variant, tape.tuning(), s.work(), s.channels) {
         gemm::backward_input(tape, tile, s, [weight, grad_y, grad_x])?;
         return Ok(grad_x);
     }
@@ -182,11 +182,11 @@ pub(super) fn backward_weight(
     grad_y: Value,
 ) -> Result<Value> {
     let grad = tape.temporary("conv2d.grad_weight", &s.weight(), Element::F32)?;
-    if let Some(winograd) = Winograd::new(variant, s) {
+    if let Some(winograd) = Winograd::new(variant, tape.tuning(), s) {
         winograd.backward_weight(tape, [x, grad_y, grad])?;
         return Ok(grad);
     }
-    if let Some(tile) = Tile::new(variant, s.work(), s.out_channels) {
+    if let Some(tile) = Tile::new(variant, tape.tuning(), s.work(), s.out_channels) {
         gemm::backward_weight(tape, tile, s, [x, grad_y, grad])?;
         return Ok(grad);
     }

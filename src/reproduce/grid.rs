@@ -186,7 +186,7 @@ impl Grid {
             settings: cell.settings.clone(),
             images: Counts { train: all - taught, taught, test: tested },
             data,
-            adapter: format!("{} ({})", gpu.report().name, gpu.report().driver),
+            adapter: gpu.report().identity(),
             seconds: begin.elapsed().as_secs_f64(),
             metrics,
             accuracy,

@@ -4,7 +4,7 @@
 use super::{Sizes, groups_for};
 use crate::Result;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
+use crate::gpu::{Kernel, Restated, Shader, Tuning, Variant, params, shader};
 
 params! {
     /// A product with one row per pixel.
@@ -78,16 +78,12 @@ pub(super) enum Tile {
     Fragments { quads: u32 },
 }
 
-/// Multiply-adds of a product from which on the wide subgroup tile pays: it is a tenth faster and
-/// takes the driver a second longer to compile.
-const WIDE_FROM: u64 = 1 << 27;
-
 /// Columns of a workgroup's tile in fours.
-fn workgroup_quads(columns: u32) -> u32 {
-    match columns {
-        33.. => 16,
-        17.. => 8,
-        _ => 4,
+fn workgroup_quads(tuning: &Tuning, columns: u32) -> u32 {
+    match u64::from(columns) {
+        n if n <= tuning.workgroup.narrow_to => 4,
+        n if n <= tuning.workgroup.middle_to => 8,
+        _ => 16,
     }
 }
 
@@ -101,14 +97,16 @@ pub(super) fn subgroup_quads(lanes: u32, columns: u32, worth: bool) -> u32 {
 impl Tile {
     /// The kernels of a variant for a product of so many multiply-adds and columns; none for the
     /// simple ones.
-    pub(super) fn new(variant: Variant, work: u64, columns: u32) -> Option<Self> {
+    pub(super) fn new(variant: Variant, tuning: &Tuning, work: u64, columns: u32) -> Option<Self> {
         match variant {
             Variant::Simple => None,
-            Variant::Tiled => Some(Self::Workgroup { quads: workgroup_quads(columns) }),
-            Variant::Cooperative => Some(Self::Fragments { quads: workgroup_quads(columns) }),
+            Variant::Tiled => Some(Self::Workgroup { quads: workgroup_quads(tuning, columns) }),
+            Variant::Cooperative => {
+                Some(Self::Fragments { quads: workgroup_quads(tuning, columns) })
+            }
             Variant::Subgroup { lanes } => Some(Self::Subgroup {
                 lanes,
-                quads: subgroup_quads(lanes, columns, work >= WIDE_FROM),
+                quads: subgroup_quads(lanes, columns, work >= tuning.subgroup.wide_from),
             }),
         }
     }
@@ -159,10 +157,11 @@ impl Tile {
     }
 
     /// Workgroups worth having, and the fewest pixels that one should sum.
-    fn splitting(self) -> [u32; 2] {
+    fn splitting(self, tuning: &Tuning) -> [u64; 2] {
+        let Tuning { subgroup: s, workgroup: w, .. } = tuning;
         match self {
-            Self::Subgroup { .. } => [16, 64],
-            Self::Workgroup { .. } | Self::Fragments { .. } => [512, 256],
+            Self::Subgroup { .. } => [s.split_workgroups, s.split_pixels],
+            Self::Workgroup { .. } | Self::Fragments { .. } => [w.split_workgroups, w.split_pixels],
         }
     }
 }
@@ -387,8 +386,8 @@ pub(super) fn backward_weight(
     let [rows, columns] = tile.sizes();
     let tiles = u64::from(taps * s.channels.next_multiple_of(4)).div_ceil(rows)
         * u64::from(s.out_channels).div_ceil(columns);
-    let [wanted, least] = tile.splitting();
-    let splits = (u64::from(wanted) / tiles).clamp(1, u64::from(pixels.div_ceil(least))) as u32;
+    let [wanted, least] = tile.splitting(tape.tuning());
+    let splits = (wanted / tiles).clamp(1, u64::from(pixels).div_ceil(least)) as u32;
     let split = pixels.div_ceil(splits).next_multiple_of(4);
     let splits = pixels.div_ceil(split);
     let p = WeightGemm {
@@ -421,4 +420,52 @@ pub(super) fn backward_weight(
         tape.dispatch(sum.read(partials).write(grad_weight));
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::{AdapterClass, SubgroupTuning, WorkgroupTuning};
+
+    /// Rows and columns of the tile for a product of so many multiply-adds and columns.
+    fn tile(variant: Variant, tuning: &Tuning, work: u64, columns: u32) -> Option<[u64; 2]> {
+        Tile::new(variant, tuning, work, columns).map(Tile::sizes)
+    }
+
+    #[test]
+    fn tiles_follow_shape_and_tuning() {
+        let built_in = Tuning::built_in(AdapterClass::Software);
+        let eight = Variant::Subgroup { lanes: 8 };
+        let narrow = SubgroupTuning { wide_from: 1 << 60, ..built_in.subgroup };
+        let wide = SubgroupTuning { wide_from: 0, ..built_in.subgroup };
+        let (narrow, wide) =
+            (Tuning { subgroup: narrow, ..built_in }, Tuning { subgroup: wide, ..built_in });
+        for (variant, tuning, work, columns, want) in [
+            (eight, built_in, (1 << 27) - 1, 64, [64, 16]),
+            (eight, built_in, 1 << 27, 64, [64, 32]),
+            // Half of the wide tile would be surplus.
+            (eight, built_in, 1 << 27, 80, [64, 16]),
+            (eight, narrow, 1 << 40, 64, [64, 16]),
+            (eight, wide, 1, 32, [64, 32]),
+            (eight, wide, 1, 16, [64, 16]),
+            // Four lanes have no wide tile.
+            (Variant::Subgroup { lanes: 4 }, wide, 1 << 40, 64, [32, 16]),
+        ] {
+            assert_eq!(tile(variant, &tuning, work, columns), Some(want), "{work} {columns}");
+        }
+        let workgroup = WorkgroupTuning { narrow_to: 0, middle_to: 64, ..built_in.workgroup };
+        let other = Tuning { workgroup, ..built_in };
+        for (tuning, columns, want) in [
+            (built_in, 16, 16),
+            (built_in, 17, 32),
+            (built_in, 32, 32),
+            (built_in, 33, 64),
+            (other, 1, 32),
+            (other, 64, 32),
+            (other, 65, 64),
+        ] {
+            assert_eq!(tile(Variant::Tiled, &tuning, 1, columns), Some([128, want]), "{columns}");
+        }
+        assert_eq!(tile(Variant::Simple, &built_in, 1 << 40, 64), None);
+    }
 }

@@ -6,7 +6,7 @@ use super::gemm::subgroup_quads;
 use super::{Sizes, groups_for};
 use crate::Result;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
+use crate::gpu::{Kernel, Restated, Shader, Tuning, Variant, params, shader};
 
 params! {
     /// A tensor and the tiles of one dispatch.
@@ -34,8 +34,6 @@ static PRODUCT: Shader = shader!("conv2d", "winograd_product_subgroup", Product)
 struct Form {
     /// Pixels along a side of a tile.
     side: u32,
-    /// Fewest channels on either side with which the saved multiplications outweigh the transforms.
-    least_channels: u32,
     source: Shader,
     output: Shader,
     grad: Shader,
@@ -45,8 +43,6 @@ struct Form {
 
 static TWO: Form = Form {
     side: 2,
-    // With 32 the direct product is a tenth faster, with 64 a tenth slower or more, with 128 by half.
-    least_channels: 64,
     source: shader!("conv2d", "winograd_source", Tiles),
     output: shader!("conv2d", "winograd_output", Tiles),
     grad: shader!("conv2d", "winograd_grad", Tiles),
@@ -56,8 +52,6 @@ static TWO: Form = Form {
 
 static FOUR: Form = Form {
     side: 4,
-    // With 16 the direct product is a tenth faster, with 32 a third slower.
-    least_channels: 32,
     source: shader!("conv2d", "winograd4_source", Tiles),
     output: shader!("conv2d", "winograd4_output", Tiles),
     grad: shader!("conv2d", "winograd4_grad", Tiles),
@@ -92,10 +86,6 @@ const MOST_CHANNELS: u32 = 1024;
 /// Bytes that the 36 points of the weights may take, for the same reason.
 const MOST_WEIGHTS: u64 = 64 << 20;
 
-/// Bytes that the points of one chunk of tiles may take, on both sides of the product: more falls out
-/// of the processor's caches, less makes the dispatches small.
-const CHUNK: u64 = 8 << 20;
-
 /// How the product of a matrix per point reads its operands.
 #[derive(Clone, Copy)]
 enum Order {
@@ -113,6 +103,7 @@ pub(super) struct Winograd<'a> {
     s: &'a Sizes,
     lanes: u32,
     form: &'static Form,
+    chunk_bytes: u64,
 }
 
 impl Form {
@@ -137,8 +128,8 @@ struct Grid {
 }
 
 impl<'a> Winograd<'a> {
-    /// Where the variant has the kernels, and the shape suits them.
-    pub(super) fn new(variant: Variant, s: &'a Sizes) -> Option<Self> {
+    /// Where the variant has the kernels, the shape suits them, and the saved multiplications outweigh the transforms.
+    pub(super) fn new(variant: Variant, tuning: &Tuning, s: &'a Sizes) -> Option<Self> {
         let Variant::Subgroup { lanes } = variant else { return None };
         let square = s.kernel_height == 3 && s.kernel_width == 3 && s.stride == 1 && s.padding <= 2;
         let fits = |channels: u32| channels <= MOST_CHANNELS && channels.is_multiple_of(4);
@@ -151,9 +142,13 @@ impl<'a> Winograd<'a> {
         let four = larger <= MOST_WEIGHTS
             && FOUR.tiles(s) >= 4
             && FOUR.tiles(s) * FOUR.points() < TWO.tiles(s) * TWO.points();
-        let form = if four { &FOUR } else { &TWO };
-        let suits = s.channels.min(s.out_channels) >= form.least_channels;
-        suits.then_some(Self { s, lanes, form })
+        let narrowest = u64::from(s.channels.min(s.out_channels));
+        let form = match tuning.winograd {
+            w if four && narrowest >= w.four_channels => &FOUR,
+            w if narrowest >= w.two_channels => &TWO,
+            _ => return None,
+        };
+        Some(Self { s, lanes, form, chunk_bytes: tuning.winograd.chunk_bytes })
     }
 
     fn grid(&self, height: u32, width: u32) -> Grid {
@@ -163,7 +158,7 @@ impl<'a> Winograd<'a> {
         let points = self.form.points();
         let each = u64::from(4 * points * (self.s.channels + self.s.out_channels));
         // Whole product tiles, evenly shared.
-        let most = (CHUNK / each).max(64);
+        let most = (self.chunk_bytes / each).max(64);
         let chunks = u64::from(total).div_ceil(most);
         let chunk = u64::from(total).div_ceil(chunks).next_multiple_of(64) as u32;
         Grid { rows, columns, chunk, total }
@@ -317,4 +312,56 @@ fn tensor([images, height, width, channels]: [u32; 4], padding: u32) -> Tiles {
     let (tile_rows, tile_columns, first, tiles) = (0, 0, 0, 0);
     let quads = channels / 4;
     Tiles { images, height, width, quads, padding, tile_rows, tile_columns, first, tiles }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::{AdapterClass, WinogradTuning};
+
+    #[test]
+    fn forms_follow_shape_and_tuning_whatever_the_number_of_images() {
+        let built_in = Tuning::built_in(AdapterClass::Software);
+        let with = |two_channels, four_channels| {
+            let w = WinogradTuning { two_channels, four_channels, ..built_in.winograd };
+            Tuning { winograd: w, ..built_in }
+        };
+        let side = |variant, tuning: &Tuning, images, size, channels| {
+            let s = Sizes {
+                images,
+                height: size,
+                width: size,
+                channels,
+                out_height: size,
+                out_width: size,
+                out_channels: channels,
+                kernel_height: 3,
+                kernel_width: 3,
+                stride: 1,
+                padding: 1,
+            };
+            Winograd::new(variant, tuning, &s).map(|w| w.form.side)
+        };
+        for (tuning, size, channels, want) in [
+            (built_in, 16, 28, None),
+            (built_in, 16, 32, Some(4)),
+            (built_in, 4, 60, None),
+            (built_in, 4, 64, Some(2)),
+            (with(64, 2048), 16, 32, None),
+            (with(64, 2048), 16, 64, Some(2)),
+            (with(2048, 32), 4, 512, None),
+            (with(2048, 2048), 16, 1024, None),
+            (with(4, 4), 16, 4, Some(4)),
+            (with(4, 4), 4, 4, Some(2)),
+            // Not in quads, and more than the points of the weights may take.
+            (with(4, 4), 16, 30, None),
+            (with(4, 4), 16, 2048, None),
+        ] {
+            for images in [1, 64] {
+                let eight = Variant::Subgroup { lanes: 8 };
+                assert_eq!(side(eight, &tuning, images, size, channels), want, "{size} {channels}");
+            }
+            assert_eq!(side(Variant::Tiled, &tuning, 1, size, channels), None);
+        }
+    }
 }
