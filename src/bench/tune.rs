@@ -127,7 +127,7 @@ pub fn tune(
     let effort = if quick {
         Effort { rounds: 3, time: Duration::from_millis(20) }
     } else {
-        Effort { rounds: 5, time: Duration::from_millis(400) }
+        Effort { rounds: 5, time: Duration::from_millis(300) }
     };
     let mut tuning = gpu.report().tuning;
     for threshold in THRESHOLDS {
@@ -141,10 +141,12 @@ pub fn tune(
 }
 
 fn layers(class: AdapterClass, quick: bool) -> Vec<Convolution> {
+    // Batches, as in training: Winograd's points of the weights are worth it only among many images, but one image must
+    // come to the same bits as among others.
     let parts = [
-        (NARROW, sized(class, 16, 256)),
-        (CIFAR, sized(class, 8, 64)),
-        (LARGE, sized(class, 1, 16)),
+        (NARROW, sized(class, 32, 256)),
+        (CIFAR, sized(class, 32, 128)),
+        (LARGE, sized(class, 8, 32)),
     ];
     let parts = if quick { &parts[..1] } else { &parts };
     let layer = |[size, channels, out, kernel, stride]: [usize; 5], images| Convolution {
