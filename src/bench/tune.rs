@@ -31,7 +31,7 @@ const VALUES: &[(&str, &[u64])] = &[
     ("workgroup.split_pixels", &[64, 128, 256, 512, 1024]),
     ("winograd.two_channels", &[16, 32, 64, 128, 256, 2048]),
     ("winograd.four_channels", &[16, 32, 64, 128, 256, 2048]),
-    ("winograd.chunk_bytes", &[2 << 20, 4 << 20, 8 << 20, 16 << 20, 32 << 20]),
+    ("winograd.chunk_bytes", &[2 << 20, 8 << 20, 32 << 20]),
 ];
 
 /// Layers with their images' size, channels, channels out, kernel and stride: of ResNet-18 at a quarter of its width,
@@ -106,7 +106,7 @@ impl TunedValue {
     }
 }
 
-/// How long is measured.
+/// How often a pass is run at least, and for how long.
 #[derive(Debug, Clone, Copy)]
 struct Effort {
     rounds: usize,
@@ -127,7 +127,7 @@ pub fn tune(
     let effort = if quick {
         Effort { rounds: 3, time: Duration::from_millis(20) }
     } else {
-        Effort { rounds: 5, time: Duration::from_millis(300) }
+        Effort { rounds: 3, time: Duration::from_millis(300) }
     };
     let mut tuning = gpu.report().tuning;
     for threshold in THRESHOLDS {
