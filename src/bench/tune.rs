@@ -31,7 +31,7 @@ const VALUES: &[(&str, &[u64])] = &[
     ("workgroup.split_pixels", &[64, 128, 256, 512, 1024]),
     ("winograd.two_channels", &[16, 32, 64, 128, 256, 2048]),
     ("winograd.four_channels", &[16, 32, 64, 128, 256, 2048]),
-    ("winograd.chunk_bytes", &[2 << 20, 4 << 20, 8 << 20, 16 << 20, 32 << 20]),
+    ("winograd.chunk_bytes", &[2 << 20, 8 << 20, 32 << 20]),
 ];
 
 /// Layers with their images' size, channels, channels out, kernel and stride: of ResNet-18 at a quarter of its width,
@@ -106,7 +106,7 @@ impl TunedValue {
     }
 }
 
-/// How long is measured.
+/// How often a pass is run at least, and for how long.
 #[derive(Debug, Clone, Copy)]
 struct Effort {
     rounds: usize,
@@ -127,7 +127,7 @@ pub fn tune(
     let effort = if quick {
         Effort { rounds: 3, time: Duration::from_millis(20) }
     } else {
-        Effort { rounds: 5, time: Duration::from_millis(400) }
+        Effort { rounds: 3, time: Duration::from_millis(300) }
     };
     let mut tuning = gpu.report().tuning;
     for threshold in THRESHOLDS {
@@ -141,10 +141,12 @@ pub fn tune(
 }
 
 fn layers(class: AdapterClass, quick: bool) -> Vec<Convolution> {
+    // Batches, as in training: Winograd's points of the weights are worth it only among many images, but one image must
+    // come to the same bits as among others.
     let parts = [
-        (NARROW, sized(class, 16, 256)),
-        (CIFAR, sized(class, 8, 64)),
-        (LARGE, sized(class, 1, 16)),
+        (NARROW, sized(class, 32, 256)),
+        (CIFAR, sized(class, 32, 128)),
+        (LARGE, sized(class, 8, 32)),
     ];
     let parts = if quick { &parts[..1] } else { &parts };
     let layer = |[size, channels, out, kernel, stride]: [usize; 5], images| Convolution {
