@@ -40,16 +40,20 @@ def own_figures():
 
 
 def beside_torch(batch, steps, rounds):
-    """Our step in both precisions and PyTorch's, in turn; ours alone where there is no PyTorch."""
+    """Our step in both precisions and PyTorch's, on a GPU in three, in turn; ours alone where there is no PyTorch."""
     python = os.environ.get("PYTHON", "python3")
     sizes = [str(batch), str(steps)]
     ours = [str(BINARIES / "examples/training_step"), *sizes]
     half = [*ours, "f16"]
     theirs = [python, str(ROOT / "scripts/torch_step.py"), *sizes]
-    if subprocess.run([python, "-c", "import torch"], stderr=subprocess.DEVNULL).returncode:
+    probe = [python, "-c", "import torch; print(torch.cuda.is_available())"]
+    found = subprocess.run(probe, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    modes = ["f32", "tf32", "amp"] if found.stdout.strip() == "True" else ["f32"]
+    if found.returncode:
         print(f"{python} has no PyTorch (Debian: apt install python3-torch): measured alone", file=sys.stderr)
-        theirs = None
-    runs = [[json.loads(output(c)) for c in (ours, half, theirs) if c] for _ in range(rounds)]
+        modes = []
+    commands = [ours, half, *([*theirs, mode] for mode in modes)]
+    runs = [[json.loads(output(c)) for c in commands] for _ in range(rounds)]
     return [merged(list(side)) for side in zip(*runs)]
 
 

@@ -1,4 +1,6 @@
-"""The step of examples/training_step.rs in PyTorch: `python3 torch_step.py [BATCH] [STEPS]` prints one line of JSON."""
+"""The step of examples/training_step.rs in PyTorch: `python3 torch_step.py [BATCH] [STEPS] [f32|tf32|amp]` prints one line
+of JSON. amp: f16 with a scaled loss, channels last, compiled; on a GPU only, as tf32."""
+import contextlib
 import json
 import os
 import resource
@@ -49,30 +51,43 @@ def nt_xent(z, tau=0.5):
 
 
 def main():
-    batch, steps = [int(v) for v in sys.argv[1:]] + [32, 5][len(sys.argv) - 1:]
+    batch, steps, mode = sys.argv[1:] + ["32", "5", "f32"][len(sys.argv) - 1:]
+    batch, steps, amp = int(batch), int(steps), mode == "amp"
     torch.manual_seed(0)
     # Its default counts cores, not the threads that they offer.
     torch.set_num_threads(os.cpu_count())
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    # Strict f32, as the kernels that this is compared with.
-    torch.backends.cudnn.allow_tf32 = False
+    if mode != "f32" and device == "cpu":
+        sys.exit(f"{mode}: PyTorch finds no GPU")
+    # Strict f32, as the kernels that this is compared with, unless asked.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = mode != "f32"
     network = Network().to(device)
+    scaler = torch.cuda.amp.GradScaler(enabled=amp)
+    forward = network
+    if amp:
+        network.to(memory_format=torch.channels_last)
+        forward = torch.compile(network)
     optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, nesterov=True)
     x = torch.randn(batch, 3, 32, 32, device=device)
+    if amp:
+        x = x.contiguous(memory_format=torch.channels_last)
     seconds = []
     for _ in range(steps + 1):
         start = time.perf_counter()
         optimizer.zero_grad()
-        loss = nt_xent(network(x))
-        loss.backward()
-        optimizer.step()
+        with torch.autocast(device, torch.float16) if amp else contextlib.nullcontext():
+            z = forward(x)
+        loss = nt_xent(z.float())
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
         loss.item()  # waits for the device
         seconds.append(time.perf_counter() - start)
     name = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} CPU threads"
     peak = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else \
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({
-        "engine": f"PyTorch {torch.__version__}, f32", "adapter": name, "batch": batch, "first_s": seconds[0],
+        "engine": f"PyTorch {torch.__version__}, {mode}", "adapter": name, "batch": batch, "first_s": seconds[0],
         "step_s": statistics.median(seconds[1:]), "peak_mib": peak,
     }))
 
