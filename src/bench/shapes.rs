@@ -60,7 +60,7 @@ pub(super) enum Case {
 pub(super) const RETRIEVAL_STEPS: usize = 3;
 
 /// Layers of a network with their images' size, channels, channels out, kernel and stride.
-type Layers = &'static [[usize; 5]];
+pub(super) type Layers = &'static [[usize; 5]];
 
 /// ResNet-18 with the CIFAR stem on 32 x 32.
 const RESNET18_32: Layers = &[
@@ -83,7 +83,7 @@ const RESNET50_32: Layers = &[
     [4, 2048, 512, 1, 1],
 ];
 /// Both on 224 x 224.
-const RESNET_224: Layers = &[
+pub(super) const RESNET_224: Layers = &[
     [224, 3, 64, 7, 2],
     [56, 64, 64, 3, 1],
     [56, 64, 256, 1, 1],
@@ -92,7 +92,7 @@ const RESNET_224: Layers = &[
     [7, 512, 512, 3, 1],
 ];
 /// ResNet-18 of a quarter of the width, as in `tiny`, on 64 x 64.
-const TINY_64: Layers = &[
+pub(super) const TINY_64: Layers = &[
     [64, 1, 16, 3, 2],
     [32, 16, 16, 3, 1],
     [32, 16, 32, 3, 2],

@@ -5,7 +5,7 @@
 //! that comes and goes meets both.
 
 use super::kernels::{TOLERANCE, relative, seconds, start, values_of};
-use super::shapes::{Case, Convolution};
+use super::shapes::{Case, Convolution, Layers, RESNET_224, TINY_64};
 use super::{Clock, sized};
 use crate::autograd::{Plan, Tape, Value, launch_alike};
 use crate::gpu::{AdapterClass, Gpu, KernelChoice, THRESHOLDS, Threshold, Tuning};
@@ -34,18 +34,8 @@ const VALUES: &[(&str, &[u64])] = &[
     ("winograd.chunk_bytes", &[2 << 20, 8 << 20, 32 << 20]),
 ];
 
-/// Layers with their images' size, channels, channels out, kernel and stride: of ResNet-18 at a quarter of its width,
-/// as in `tiny`.
-const NARROW: &[[usize; 5]] = &[
-    [64, 1, 16, 3, 2],
-    [32, 16, 16, 3, 1],
-    [32, 16, 32, 3, 2],
-    [16, 32, 32, 3, 1],
-    [8, 64, 64, 3, 1],
-    [4, 128, 128, 3, 1],
-];
 /// Of ResNet-18 and ResNet-50 on 32 x 32.
-const CIFAR: &[[usize; 5]] = &[
+const CIFAR: Layers = &[
     [32, 3, 64, 3, 1],
     [32, 32, 32, 3, 1],
     [32, 64, 64, 3, 1],
@@ -56,15 +46,6 @@ const CIFAR: &[[usize; 5]] = &[
     [32, 64, 256, 1, 1],
     [32, 256, 64, 1, 1],
     [8, 1024, 256, 1, 1],
-];
-/// On 128 x 128 and 224 x 224.
-const LARGE: &[[usize; 5]] = &[
-    [224, 3, 64, 7, 2],
-    [56, 64, 64, 3, 1],
-    [56, 64, 256, 1, 1],
-    [28, 128, 128, 3, 1],
-    [14, 256, 256, 3, 1],
-    [7, 512, 512, 3, 1],
 ];
 
 /// What one number was tried at.
@@ -144,9 +125,9 @@ fn layers(class: AdapterClass, quick: bool) -> Vec<Convolution> {
     // Batches, as in training: Winograd's points of the weights are worth it only among many images, but one image must
     // come to the same bits as among others.
     let parts = [
-        (NARROW, sized(class, 32, 256)),
+        (TINY_64, sized(class, 32, 256)),
         (CIFAR, sized(class, 32, 128)),
-        (LARGE, sized(class, 8, 32)),
+        (RESNET_224, sized(class, 8, 32)),
     ];
     let parts = if quick { &parts[..1] } else { &parts };
     let layer = |[size, channels, out, kernel, stride]: [usize; 5], images| Convolution {
@@ -362,7 +343,10 @@ mod tests {
     #[test]
     fn layers_suit_the_adapter() {
         let of = |class, quick| layers(class, quick).len();
-        assert_eq!(of(AdapterClass::Software, false), NARROW.len() + CIFAR.len() + LARGE.len());
-        assert_eq!(of(AdapterClass::Discrete, true), NARROW.len());
+        assert_eq!(
+            of(AdapterClass::Software, false),
+            TINY_64.len() + CIFAR.len() + RESNET_224.len()
+        );
+        assert_eq!(of(AdapterClass::Discrete, true), TINY_64.len());
     }
 }
