@@ -247,6 +247,18 @@ impl Checkpoint {
         ChannelStats { mean: self.facts.channel_mean.clone(), std: self.facts.channel_std.clone() }
     }
 
+    /// The model for scoring.
+    ///
+    /// # Errors
+    /// A configuration that cannot be used, those of [`Self::restore`], no memory.
+    pub fn load(&self, gpu: &Gpu) -> Result<Model> {
+        let mut model = self.declare()?;
+        // Without initial values: the file has all.
+        model.store.allocate(gpu)?;
+        self.restore(gpu, &model, Content::Model)?;
+        Ok(model)
+    }
+
     /// Declares the model that fits this checkpoint; [`Self::restore`] fills it.
     ///
     /// # Errors

@@ -8,7 +8,8 @@ use crate::autograd::{Plan, PlanOptions, Precision, Tape, Value};
 use crate::data::ChannelStats;
 use crate::gpu::{Gpu, KernelChoice};
 use crate::nn::{
-    self, BatchStatistics, Builder, Depth, Group, Kind, Linear, Mode, Module, ResNet, ResNetOptions,
+    self, BatchStatistics, Builder, Depth, Group, Initial, Kind, Linear, Mode, Module, ResNet,
+    ResNetOptions,
 };
 use crate::ops::{affine, augment, gather, hopfield, loss_scale, nearest, normalize, rows};
 use crate::tensor::{Element, Store, VarId};
@@ -164,8 +165,8 @@ impl Model {
                 Normalise::L2 => (d as f64).powf(-0.5),
                 Normalise::None | Normalise::Layer => 1.0,
             };
-            let values = b.normal(slots * d, deviation);
-            prototypes.push(b.parameter(&name, &[slots, d], Kind::Plain, values)?);
+            let initial = Initial::Normal(deviation);
+            prototypes.push(b.parameter(&name, &[slots, d], Kind::Plain, initial)?);
         }
         b.enter(Group::Heads)?;
         let mut judges = Vec::new();

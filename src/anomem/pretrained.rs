@@ -3,6 +3,7 @@
 use super::checkpoint::{Content, Entry, entries};
 use super::config::{Backbone, BackboneTraining, Config, Stem};
 use super::model::Model;
+use crate::nn::Initial;
 use crate::{Error, Result};
 use half::{bf16, f16};
 use safetensors::SafeTensors;
@@ -102,7 +103,8 @@ impl Pretrained {
                 self.fitted(&tensors, &e.name, &e.file_shape(&shape), &model.config)?;
             notes.extend(note);
             if let Some(values) = values {
-                model.module.start_from(e.variable, e.as_on_gpu(values, &shape))?;
+                let values = e.as_on_gpu(values, &shape);
+                model.module.start_from(e.variable, Initial::Values(values))?;
                 loaded += 1;
             }
         }

@@ -1,6 +1,6 @@
 //! Teaching a trained detector the anomalies that it missed: stage 2 alone, on a frozen encoder.
 
-use super::checkpoint::{Checkpoint, Content};
+use super::checkpoint::Checkpoint;
 use super::config::{Config, HeadKind, Pseudo, Stage2Training};
 use super::made::{auroc, make};
 use super::model::Model;
@@ -89,9 +89,7 @@ pub fn teach(
         Pseudo::None => Pseudo::Damage,
         pseudo => pseudo,
     };
-    let mut old = known.declare()?;
-    old.allocate(gpu)?;
-    known.restore(gpu, &old, Content::Model)?;
+    let mut old = known.load(gpu)?;
     let made = make(gpu, &mut old, &normals, pseudo)?;
     let before = knowledge(gpu, &mut old, [&normals, &kept, &made])?;
     let (anomalies, kept_back) = (split.anomalies.len(), kept.n);

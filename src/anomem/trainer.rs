@@ -703,10 +703,7 @@ impl RunFolder {
 /// A file that is no model, or faults of the GPU.
 pub fn load_model(gpu: &Gpu, path: &Path) -> Result<(Model, TrainingProgress)> {
     let checkpoint = Checkpoint::read(&RunFolder::model_at(path))?;
-    let mut model = checkpoint.declare()?;
-    model.allocate(gpu)?;
-    checkpoint.restore(gpu, &model, Content::Model)?;
-    Ok((model, checkpoint.facts.progress))
+    Ok((checkpoint.load(gpu)?, checkpoint.facts.progress))
 }
 
 #[cfg(test)]

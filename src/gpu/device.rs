@@ -67,6 +67,8 @@ pub(super) struct Inner {
     pipelines: Mutex<HashMap<PipelineKey, Pipeline>>,
     /// A staging buffer that reads take and put back, so that reading losses creates nothing.
     staging: Mutex<Option<Buffer>>,
+    /// Bytes written since the last submission.
+    unsubmitted: AtomicU64,
     pub(super) textures: Textures,
     meters: Arc<Meters>,
 }
@@ -203,6 +205,10 @@ const ALIGN: u64 = 256;
 /// one of their own that is freed afterwards.
 const STAGING: u64 = 256 << 10;
 
+/// wgpu keeps a copy of what is written until a submission has taken it over. After this many bytes one is made and
+/// waited for, so that weights or images on their way are not in memory twice. (A step writes far less.)
+const UNSUBMITTED: usize = 8 << 20;
+
 impl Gpu {
     /// Opens the chosen adapter with its own limits, or with WebGPU's defaults.
     ///
@@ -266,6 +272,7 @@ impl Gpu {
             faults,
             pipelines: Mutex::default(),
             staging: Mutex::default(),
+            unsubmitted: AtomicU64::default(),
             textures: Textures::default(),
             meters: Arc::default(),
         })))
@@ -409,8 +416,23 @@ impl Gpu {
             )));
         }
         self.0.faults.begin(buffer.label())?;
-        self.0.queue.write_buffer(&buffer.0.buffer, offset, bytes);
+        let mut at = offset;
+        for part in bytes.chunks(UNSUBMITTED) {
+            self.0.queue.write_buffer(&buffer.0.buffer, at, part);
+            let len = part.len() as u64;
+            at += len;
+            if self.0.unsubmitted.fetch_add(len, Ordering::Relaxed) + len >= UNSUBMITTED as u64 {
+                self.enqueue(None);
+                self.wait_all()?;
+            }
+        }
         self.check()
+    }
+
+    /// Submits what was written so far, then `commands`.
+    fn enqueue(&self, commands: Option<wgpu::CommandBuffer>) -> wgpu::SubmissionIndex {
+        self.0.unsubmitted.store(0, Ordering::Relaxed);
+        self.0.queue.submit(commands)
     }
 
     /// Reads bytes after all submitted work, waiting for it.
@@ -456,7 +478,7 @@ impl Gpu {
         self.0.meters.readbacks.fetch_add(1, Ordering::Relaxed);
         let mut encoder = self.0.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(buffer.raw(), offset, staging.raw(), 0, size);
-        self.0.queue.submit([encoder.finish()]);
+        self.enqueue(Some(encoder.finish()));
         let slice = staging.raw().slice(..size);
         let failure = Arc::new(Mutex::new(None));
         let slot = failure.clone();
@@ -688,7 +710,7 @@ impl Gpu {
 
     pub(super) fn send(&self, encoder: wgpu::CommandEncoder) -> Result<Submission> {
         self.0.meters.submissions.fetch_add(1, Ordering::Relaxed);
-        let index = self.0.queue.submit([encoder.finish()]);
+        let index = self.enqueue(Some(encoder.finish()));
         self.check()?;
         Ok(Submission(index))
     }

@@ -1,7 +1,7 @@
 //! Convolution, batch norm and linear layers.
 
 use super::Mode;
-use super::module::{Builder, Kind, Statistic};
+use super::module::{Builder, Initial, Kind, Statistic};
 use crate::Result;
 use crate::autograd::{Tape, Value};
 use crate::ops::{batch_norm, conv2d, matmul};
@@ -33,8 +33,8 @@ impl Conv2d {
     ) -> Result<Self> {
         let [input, output] = channels;
         let shape = [kernel, kernel, input, output];
-        let fan_out = output * kernel * kernel;
-        let weight = b.he_normal(&format!("{name}.weight"), &shape, Kind::Convolution, fan_out)?;
+        let initial = Initial::he_normal(output * kernel * kernel);
+        let weight = b.parameter(&format!("{name}.weight"), &shape, Kind::Convolution, initial)?;
         Ok(Self { weight, stride, padding: kernel / 2 })
     }
 
@@ -65,7 +65,7 @@ impl BatchNorm {
     pub fn new(b: &mut Builder<'_>, name: &str, channels: usize) -> Result<Self> {
         let mut parameter = |suffix: &str, start: f32| {
             let name = format!("{name}.{suffix}");
-            b.parameter(&name, &[channels], Kind::Plain, vec![start; channels])
+            b.parameter(&name, &[channels], Kind::Plain, Initial::Constant(start))
         };
         let (gamma, beta) = (parameter("weight", 1.0)?, parameter("bias", 0.0)?);
         let mean = b.statistic(&format!("{name}.running_mean"), channels, 0.0)?;
@@ -108,11 +108,7 @@ impl Linear {
     /// # Errors
     /// A name that exists.
     pub fn new(b: &mut Builder<'_>, name: &str, input: usize, output: usize) -> Result<Self> {
-        let weight =
-            b.he_normal(&format!("{name}.weight"), &[output, input], Kind::Plain, input)?;
-        let zeros = vec![0.0; output];
-        let bias = b.parameter(&format!("{name}.bias"), &[output], Kind::Plain, zeros)?;
-        Ok(Self { weight, bias })
+        Self::starting(b, name, [input, output], Initial::he_normal(input), Initial::Constant(0.0))
     }
 
     /// Weights and bias uniform within 1/sqrt(fan-in), PyTorch's default: a fifth of He's outputs after two
@@ -121,13 +117,22 @@ impl Linear {
     /// # Errors
     /// A name that exists.
     pub fn uniform(b: &mut Builder<'_>, name: &str, input: usize, output: usize) -> Result<Self> {
-        let bound = (input as f64).powf(-0.5);
-        let weights = b.uniform(output * input, bound);
-        let weight =
-            b.parameter(&format!("{name}.weight"), &[output, input], Kind::Plain, weights)?;
-        let biases = b.uniform(output, bound);
-        let bias = b.parameter(&format!("{name}.bias"), &[output], Kind::Plain, biases)?;
-        Ok(Self { weight, bias })
+        let initial = Initial::Uniform((input as f64).powf(-0.5));
+        Self::starting(b, name, [input, output], initial.clone(), initial)
+    }
+
+    fn starting(
+        b: &mut Builder<'_>,
+        name: &str,
+        [input, output]: [usize; 2],
+        weight: Initial,
+        bias: Initial,
+    ) -> Result<Self> {
+        let mut parameter = |suffix: &str, shape: &[usize], initial| {
+            b.parameter(&format!("{name}.{suffix}"), shape, Kind::Plain, initial)
+        };
+        let weight = parameter("weight", &[output, input], weight)?;
+        Ok(Self { weight, bias: parameter("bias", &[output], bias)? })
     }
 
     /// `[N, I]` to `[N, O]`.

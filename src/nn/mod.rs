@@ -10,7 +10,7 @@ mod resnet;
 
 pub use layers::{BatchNorm, Conv2d, Linear};
 pub use module::{
-    BatchStatistics, Builder, Group, Health, Kind, Module, Parameter, Statistic, Trained,
+    BatchStatistics, Builder, Group, Health, Initial, Kind, Module, Parameter, Statistic, Trained,
     UpdateOptions,
 };
 pub use resnet::{Depth, ResNet, ResNetOptions, Stem};

@@ -1,4 +1,5 @@
-//! Parameters and running statistics: declared once, laid out flat, initialised from a seed.
+//! Parameters and running statistics: declared once, laid out flat, initialised from a seed. Initial values are drawn when
+//! they are written, one variable at a time, so that a network read from a file draws none and no copy of all is kept.
 
 use crate::autograd::{Gradients, Tape, Value};
 use crate::gpu::Gpu;
@@ -7,6 +8,8 @@ use crate::tensor::{Element, SlabId, Store, VarId};
 use crate::{Error, Result};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::f64::consts::TAU;
+use std::iter;
 
 /// Parameters that the optimiser treats alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,15 +66,68 @@ pub struct Statistic {
     group: Group,
 }
 
+/// What a variable starts from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Initial {
+    /// One value everywhere.
+    Constant(f32),
+    /// Normally distributed around 0 with this deviation.
+    Normal(f64),
+    /// Uniform within this bound of 0.
+    Uniform(f64),
+    /// These values, in the layout on the GPU.
+    Values(Vec<f32>),
+}
+
+impl Initial {
+    /// N(0, 2 / `fan`): He initialisation (He et al. 2015).
+    pub fn he_normal(fan: usize) -> Self {
+        Self::Normal((2.0 / fan as f64).sqrt())
+    }
+
+    /// Words of 32 bits of the random stream that each value takes.
+    fn words(&self) -> u128 {
+        match self {
+            Self::Constant(_) | Self::Values(_) => 0,
+            Self::Normal(_) => 4,
+            Self::Uniform(_) => 2,
+        }
+    }
+
+    fn draw(self, len: usize, random: &mut ChaCha8Rng) -> Vec<f32> {
+        match self {
+            Self::Constant(value) => vec![value; len],
+            // Box and Muller 1958. 1 - u lies in (0, 1], so the logarithm is finite.
+            Self::Normal(deviation) => iter::repeat_with(|| {
+                let (u, v): (f64, f64) = (random.random(), random.random());
+                let radius = (-2.0 * (1.0 - u).ln()).sqrt();
+                (deviation * radius * (TAU * v).cos()) as f32
+            })
+            .take(len)
+            .collect(),
+            Self::Uniform(bound) => iter::repeat_with(|| random.random::<f64>())
+                .map(|u| (bound * (2.0 * u - 1.0)) as f32)
+                .take(len)
+                .collect(),
+            Self::Values(values) => values,
+        }
+    }
+}
+
+/// A variable, what it starts from, and the first word of the random stream that is its own.
+type Start = (VarId, Initial, u128);
+
 /// Declares the variables of a network.
 pub struct Builder<'a> {
     store: &'a mut Store,
-    random: ChaCha8Rng,
+    seed: u64,
+    /// Words of the random stream that variables declared so far will take.
+    drawn: u128,
     group: Group,
     slabs: [SlabId; 5],
     parameters: Vec<Parameter>,
     statistics: Vec<Statistic>,
-    initial: Vec<(VarId, Vec<f32>)>,
+    starts: Vec<Start>,
 }
 
 const VALUES: usize = 0;
@@ -85,10 +141,9 @@ impl<'a> Builder<'a> {
     pub fn new(store: &'a mut Store, seed: u64) -> Self {
         let names = ["parameters", "gradients", "velocities", "running", "batch statistics"];
         let slabs = names.map(|name| store.slab(name));
-        let random = ChaCha8Rng::seed_from_u64(seed);
-        let (parameters, statistics, initial) = (Vec::new(), Vec::new(), Vec::new());
+        let (parameters, statistics, starts) = (Vec::new(), Vec::new(), Vec::new());
         let group = Group::Encoder;
-        Self { store, random, group, slabs, parameters, statistics, initial }
+        Self { store, seed, drawn: 0, group, slabs, parameters, statistics, starts }
     }
 
     /// What is declared from now on belongs to `group`; the groups come in their order.
@@ -104,16 +159,16 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// A parameter with the given initial values.
+    /// A parameter that starts from `initial`.
     ///
     /// # Errors
-    /// A name that exists, or values of another length.
+    /// A name that exists.
     pub fn parameter(
         &mut self,
         name: &str,
         shape: &[usize],
         kind: Kind,
-        values: Vec<f32>,
+        initial: Initial,
     ) -> Result<VarId> {
         let group = self.group;
         let [value, grad, velocity] = [
@@ -128,40 +183,14 @@ impl<'a> Builder<'a> {
         let (value, grad, velocity) = (value?, grad?, velocity?);
         let parameter = Parameter { name: name.to_string(), kind, value, grad, velocity, group };
         self.parameters.push(parameter);
-        self.initial.push((value, values));
+        self.start(value, initial);
         Ok(value)
     }
 
-    /// A weight drawn from N(0, 2 / `fan`): He initialisation (He et al. 2015).
-    ///
-    /// # Errors
-    /// Those of [`Self::parameter`].
-    pub fn he_normal(
-        &mut self,
-        name: &str,
-        shape: &[usize],
-        kind: Kind,
-        fan: usize,
-    ) -> Result<VarId> {
-        let deviation = (2.0 / fan as f64).sqrt();
-        let values = self.normal(shape.iter().product(), deviation);
-        self.parameter(name, shape, kind, values)
-    }
-
-    /// Normally distributed values (Box and Muller 1958).
-    pub fn normal(&mut self, len: usize, deviation: f64) -> Vec<f32> {
-        let mut draw = || {
-            // 1 - u lies in (0, 1], so the logarithm is finite.
-            let (u, v): (f64, f64) = (self.random.random(), self.random.random());
-            let radius = (-2.0 * (1.0 - u).ln()).sqrt();
-            (deviation * radius * (std::f64::consts::TAU * v).cos()) as f32
-        };
-        (0..len).map(|_| draw()).collect()
-    }
-
-    /// Values uniform within `bound` of 0.
-    pub fn uniform(&mut self, len: usize, bound: f64) -> Vec<f32> {
-        (0..len).map(|_| (bound * (2.0 * self.random.random::<f64>() - 1.0)) as f32).collect()
+    fn start(&mut self, variable: VarId, initial: Initial) {
+        let words = initial.words() * self.store.variable(variable).len() as u128;
+        self.starts.push((variable, initial, self.drawn));
+        self.drawn += words;
     }
 
     /// A pair of running and batch statistic `[channels]`, the running one starting at `start`.
@@ -175,7 +204,7 @@ impl<'a> Builder<'a> {
         let running = declare(RUNNING, name)?;
         let batch = declare(BATCH, &format!("{name}.batch"))?;
         let statistic = Statistic { name: name.to_string(), running, batch, group: self.group };
-        self.initial.push((running, vec![start; channels]));
+        self.start(running, Initial::Constant(start));
         self.statistics.push(statistic.clone());
         Ok(statistic)
     }
@@ -185,7 +214,7 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// A network without parameters or statistics.
     pub fn finish(self) -> Result<Module> {
-        let Self { store, parameters, statistics, initial, .. } = self;
+        let Self { store, seed, parameters, statistics, starts, .. } = self;
         let empty = || Error::Internal("a module without parameters".into());
         parameters.first().ok_or_else(empty)?;
         let mut spans = Vec::new();
@@ -225,7 +254,7 @@ impl<'a> Builder<'a> {
                 running.push((first, of_running, span(".batch", a.batch, b.batch)?));
             }
         }
-        Ok(Module { parameters, statistics, initial, spans, gradients, running })
+        Ok(Module { parameters, statistics, seed, starts, spans, gradients, running })
     }
 }
 
@@ -243,7 +272,8 @@ pub struct Module {
     pub parameters: Vec<Parameter>,
     /// Running statistics, in order of declaration.
     pub statistics: Vec<Statistic>,
-    initial: Vec<(VarId, Vec<f32>)>,
+    seed: u64,
+    starts: Vec<Start>,
     spans: Vec<GroupSpan>,
     /// All gradients of each range of groups.
     gradients: Vec<(Trained, VarId)>,
@@ -283,25 +313,27 @@ pub struct Health {
 }
 
 impl Module {
-    /// Writes the initial values.
+    /// Draws and writes the initial values.
     ///
     /// # Errors
-    /// A fault of the GPU.
+    /// Values of another length than their variable, or a fault of the GPU.
     pub fn initialise(&self, gpu: &Gpu, store: &Store) -> Result<()> {
-        self.initial.iter().try_for_each(|(var, values)| store.upload(gpu, *var, values))
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        self.starts.iter().try_for_each(|(var, initial, first_word)| {
+            random.set_word_pos(*first_word);
+            let values = initial.clone().draw(store.variable(*var).len(), &mut random);
+            store.upload(gpu, *var, &values)
+        })
     }
 
-    /// Lets the parameter or running statistic `var` start from `values`, in its layout on the GPU.
+    /// Lets the parameter or running statistic `var` start from something else; the others start as they did.
     ///
     /// # Errors
-    /// A variable that is not the module's, or values of another length.
-    pub fn start_from(&mut self, var: VarId, values: Vec<f32>) -> Result<()> {
-        let place =
-            self.initial.iter_mut().find(|(known, old)| *known == var && old.len() == values.len());
-        let (_, place) = place.ok_or_else(|| {
-            Error::Internal(format!("no variable of {} values to start from them", values.len()))
-        })?;
-        *place = values;
+    /// A variable that is not the module's.
+    pub fn start_from(&mut self, var: VarId, initial: Initial) -> Result<()> {
+        let place = self.starts.iter_mut().find(|(known, ..)| *known == var);
+        let wrong = || Error::Internal("no variable of the module to start otherwise".into());
+        place.ok_or_else(wrong)?.1 = initial;
         Ok(())
     }
 
@@ -433,5 +465,41 @@ impl Module {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each variable draws from its own part of one stream, as if all were drawn in order.
+    #[test]
+    fn initial_values_follow_from_the_seed() {
+        let mut store = Store::new();
+        let mut b = Builder::new(&mut store, 7);
+        let wanted = [
+            ("a", 3, Initial::Normal(2.0)),
+            ("b", 2, Initial::Constant(1.5)),
+            ("c", 5, Initial::Uniform(0.5)),
+            ("d", 1, Initial::Normal(1.0)),
+        ];
+        for (name, len, initial) in &wanted {
+            b.parameter(name, &[*len], Kind::Plain, initial.clone()).unwrap();
+        }
+        let module = b.finish().unwrap();
+        let mut stream = ChaCha8Rng::seed_from_u64(7);
+        for ((_, len, initial), (_, own, first_word)) in wanted.into_iter().zip(&module.starts) {
+            let mut random = ChaCha8Rng::seed_from_u64(module.seed);
+            random.set_word_pos(*first_word);
+            let values = own.clone().draw(len, &mut random);
+            assert_eq!(values, initial.draw(len, &mut stream));
+            assert!(values.len() == len && values.iter().all(|v| v.is_finite()));
+        }
+        // The first normal value of the stream, from the definition.
+        let mut random = ChaCha8Rng::seed_from_u64(7);
+        let [u, v] = [random.random::<f64>(), random.random()];
+        let first = 2.0 * (-2.0 * (1.0 - u).ln()).sqrt() * (TAU * v).cos();
+        let drawn = Initial::Normal(2.0).draw(1, &mut ChaCha8Rng::seed_from_u64(7));
+        assert!((f64::from(drawn[0]) - first).abs() < 1e-6 * first.abs());
     }
 }
