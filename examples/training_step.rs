@@ -1,7 +1,8 @@
 //! Time and memory of one training step of a ResNet-18 with the CIFAR stem on 32-pixel images, one view in batches of
 //! BATCH: mean pool, a two-layer head, NT-Xent, backward, SGD: the same work as `scripts/torch_step.py`, with which
-//! `make bench` compares it. `cargo run --release --example training_step [BATCH] [STEPS] [f16]` prints one line of JSON;
-//! with f16, maps and their gradients are stored in half precision and the loss is scaled.
+//! `make bench` compares it. `cargo run --release --example training_step [BATCH] [STEPS] [f16] [norms|blocks]` prints one
+//! line of JSON; with f16, maps and their gradients are stored in half precision and the loss is scaled; norms and blocks
+//! are run again for the backward pass instead of kept.
 
 use anomem::autograd::{Element, Plan, PlanOptions, Precision, Tape};
 use anomem::gpu::{Gpu, OpenOptions};
@@ -58,16 +59,20 @@ fn record(
     gpu: &Gpu,
     store: &Store,
     batch: usize,
-    precision: Precision,
+    blocks_again: bool,
+    options: &PlanOptions,
     (network, module, inputs): &(Network, Module, Inputs),
 ) -> anomem::Result<Plan> {
-    let half = precision == Precision::F16;
+    let half = options.precision == Precision::F16;
     let mut kernels = gpu.report().kernels();
     if let Some(matrix_units) = gpu.report().cooperative_variant().filter(|_| half) {
         kernels.variant = matrix_units;
     }
     let mut tape = Tape::new(kernels);
     let t = &mut tape;
+    if blocks_again {
+        t.recompute(network.encoder.parts());
+    }
     let images = t.variable(store, inputs.images);
     let maps = network.encoder.forward(t, store, images, Mode::Train)?;
     let pooled = pool::global_average_pool(t, maps[3])?;
@@ -78,8 +83,8 @@ fn record(
     let z = t.reshape(z, &[batch, 1, EMBEDDING])?;
     let rows = t.variable(store, inputs.rows);
     let views = gather(t, z, &[rows, rows])?;
-    let options = NtXentOptions { tau: 0.5, positions: 1, negatives: Negatives::Joint };
-    let loss = nt_xent(t, views[0], views[1], &options, None)?;
+    let contrast = NtXentOptions { tau: 0.5, positions: 1, negatives: Negatives::Joint };
+    let loss = nt_xent(t, views[0], views[1], &contrast, None)?;
     let mut seed = t.variable(store, inputs.one);
     let state = half.then(|| t.variable(store, inputs.loss_scale));
     if let Some(state) = state {
@@ -98,7 +103,7 @@ fn record(
     let lr = t.variable(store, inputs.lr);
     module.update(t, store, &update, lr, &trained, &[])?;
     t.keep(loss);
-    Plan::compile(gpu, t, store, &PlanOptions { precision, ..Default::default() })
+    Plan::compile(gpu, t, store, options)
 }
 
 /// Most memory that the process held, in MiB, where the system tells.
@@ -110,12 +115,15 @@ fn peak_mib() -> Option<f64> {
 
 #[allow(clippy::print_stdout, reason = "this program prints its measurement")]
 fn main() -> anomem::Result<()> {
-    let half = std::env::args().skip(1).any(|a| a == "f16");
-    let precision = if half { Precision::F16 } else { Precision::F32 };
-    let mut args = std::env::args().skip(1).map_while(|a| a.parse::<usize>().ok());
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let mut numbers = args.iter().map_while(|a| a.parse::<usize>().ok());
     // Pairs of views, at least one.
-    let batch = args.next().unwrap_or(32).next_multiple_of(2).max(2);
-    let steps = args.next().unwrap_or(5).max(1);
+    let batch = numbers.next().unwrap_or(32).next_multiple_of(2).max(2);
+    let steps = numbers.next().unwrap_or(5).max(1);
+    let told = |word: &str| args.iter().any(|a| a == word);
+    let precision = if told("f16") { Precision::F16 } else { Precision::F32 };
+    let rematerialise = told("norms") || told("blocks");
+    let options = PlanOptions { precision, rematerialise, ..Default::default() };
     let gpu = Gpu::open(&OpenOptions::default())?;
     let mut store = Store::new();
     let built = build(&mut store, batch)?;
@@ -128,7 +136,7 @@ fn main() -> anomem::Result<()> {
     store.upload(&gpu, inputs.lr, &[0.01_f32])?;
     store.upload(&gpu, inputs.one, &[1.0_f32])?;
     store.upload(&gpu, inputs.loss_scale, &loss_scale::START)?;
-    let plan = record(&gpu, &store, batch, precision, &built)?;
+    let plan = record(&gpu, &store, batch, told("blocks"), &options, &built)?;
     let mut seconds = Vec::new();
     for _ in 0..=steps {
         let start = Instant::now();
@@ -139,8 +147,10 @@ fn main() -> anomem::Result<()> {
     let first = seconds.remove(0);
     seconds.sort_by(f64::total_cmp);
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let words = args.iter().filter(|a| a.parse::<usize>().is_err()).map(String::as_str);
+    let engine: Vec<&str> = ["anomem"].into_iter().chain(words).collect();
     let measured = serde_json::json!({
-        "engine": if half { "anomem f16" } else { "anomem" },
+        "engine": engine.join(" "),
         "adapter": gpu.report().name,
         "batch": batch,
         "first_s": first,

@@ -1,7 +1,8 @@
 use crate::harness::{Input, Outcome, close, fill, gpu, run_case, variants, wide};
-use crate::reference::batch_norm as reference;
+use crate::reference::{Out, batch_norm as reference};
 use anomem::gpu::{Gpu, Variant};
 use anomem::ops::batch_norm::{batch_norm, batch_norm_eval};
+use anomem::ops::{activation::relu, add::add};
 use proptest::prelude::*;
 
 /// The kernels differ between GPUs (interleaved chunks, sums by a workgroup) and software drivers.
@@ -104,6 +105,57 @@ impl Case {
         .map(|r| r.unwrap_or_else(|e| panic!("{:?} {variant:?} eval: {e}", self.shape)))
         .fold(0.0, f64::max)
     }
+
+    /// Worst error / allowance of the pass that ends a residual block: a sum behind the batch norm, on either side of
+    /// which it stands, with a ReLU or without.
+    fn check_residual(&self, gpu: &Gpu, variant: Variant) -> f64 {
+        let skip = fill(self.x.len(), 99);
+        let mut inputs = self.inputs().into_iter().collect::<Vec<_>>();
+        inputs.push(Input::Trainable(&self.shape, &skip));
+        let given = (&*wide(&self.mean), &*wide(&self.variance));
+        let (x, gamma, beta, eps) =
+            (wide(&self.x), wide(&self.gamma), wide(&self.beta), f64::from(EPS));
+        let mut sum = reference::normalise(&x, &gamma, &beta, given, eps);
+        for ((value, mag), skip) in sum.value.iter_mut().zip(&mut sum.mag).zip(wide(&skip)) {
+            *value += skip;
+            *mag += skip.abs();
+        }
+        let mut worst = 0f64;
+        for (with_relu, norm_first) in [(false, true), (true, false)] {
+            let got = run_case(gpu, variant, &inputs, &[&self.grad], |t, v| {
+                let y = batch_norm_eval(t, v[0], v[1], v[2], v[3], v[4], EPS)?;
+                let sum = if norm_first { add(t, y, v[5])? } else { add(t, v[5], y)? };
+                Ok(vec![if with_relu { relu(t, sum)? } else { sum }])
+            })
+            .unwrap();
+            let ran: Vec<String> = got.kernels.iter().map(|k| k.name()).collect();
+            let passes = ["add.", "batch_norm.forward", "relu_vec4 ", "relu "];
+            assert!(!ran.iter().any(|k| passes.iter().any(|p| k.contains(p))), "{ran:?}");
+            assert_eq!(ran.iter().filter(|k| k.contains("residual")).count(), 1, "{ran:?}");
+            let mut want = Out { value: sum.value.clone(), mag: sum.mag.clone() };
+            let mut grad = wide(&self.grad);
+            if with_relu {
+                want.value.iter_mut().for_each(|v| *v = v.max(0.0));
+                // Where the sum rounds to 0, on the side that the kernel saw.
+                let open = got.outputs[0].iter().map(|v| *v > 0.0);
+                grad.iter_mut().zip(open).filter(|(_, open)| !open).for_each(|(g, _)| *g = 0.0);
+            }
+            let grads = reference::backward(&x, &gamma, given, &grad, eps, false);
+            let skipped: Vec<f32> = grad.iter().map(|g| *g as f32).collect();
+            assert_eq!(got.grads[5], skipped, "grad_skip");
+            let each = [
+                close("sum", &got.outputs[0], &want, DEPTH),
+                close("grad_x", &got.grads[0], &grads.x, DEPTH),
+                close("grad_gamma", &got.grads[1], &grads.gamma, DEPTH),
+                close("grad_beta", &got.grads[2], &grads.beta, DEPTH),
+            ];
+            for of in each {
+                worst =
+                    worst.max(of.unwrap_or_else(|e| panic!("{:?} {variant:?}: {e}", self.shape)));
+            }
+        }
+        worst
+    }
 }
 
 /// Roundings on the way of a term: the sums here are of few hundred terms, whose errors grow with
@@ -137,11 +189,12 @@ fn matches_the_reference() {
     for default_limits in [false, true] {
         let Some(gpu) = gpu(default_limits) else { return };
         for variant in VARIANTS {
-            let mut worst = [0f64; 2];
+            let mut worst = [0f64; 3];
             for (i, shape) in SHAPES.iter().enumerate() {
                 let case = case(shape, 10 * i as u64);
                 worst[0] = worst[0].max(case.check_train(gpu, variant));
                 worst[1] = worst[1].max(case.check_eval(gpu, variant));
+                worst[2] = worst[2].max(case.check_residual(gpu, variant));
             }
             println!("batch_norm {variant:?}: worst {worst:.3?} of the allowance");
         }

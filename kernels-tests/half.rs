@@ -54,6 +54,11 @@ fn cases() -> Vec<Case> {
             let y = batch_norm::batch_norm(t, v[0], v[1], v[2], 1e-3, None)?;
             activation::relu(t, y)
         }),
+        case("batch_norm and sum", &[3, 5, 7, 12], &[&[12], &[12], &[3, 5, 7, 12]], |t, v| {
+            let y = batch_norm::batch_norm(t, v[0], v[1], v[2], 1e-3, None)?;
+            let skip = activation::relu(t, v[3])?;
+            add::add(t, y, skip)
+        }),
         case("relu", &[3, 5, 7, 4], &[], |t, v| activation::relu(t, v[0])),
         case("add", &[3, 5, 7, 4], &[], |t, v| {
             let y = activation::relu(t, v[0])?;

@@ -446,11 +446,14 @@ words! {
 words! {
     /// What of the forward pass is run again for the backward pass (Chen et al. 2016, arXiv 1604.06174).
     Recompute {
-        /// As few of the backbone's blocks, from the first on, as make a step fit into memory or the budget for it.
+        /// What makes a step fit into memory or the budget for it: batch norms, then as few of the backbone's blocks,
+        /// from the first on, as it takes.
         Auto,
         /// Nothing.
         None,
-        /// Each block of the backbone, of which only the result is kept: a third more work.
+        /// Batch norms where most memory is in use: a pass over each map.
+        Norms,
+        /// Those, and each block of the backbone, of which only the result is kept: a third more work.
         Blocks,
     }
 }

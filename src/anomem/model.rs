@@ -238,9 +238,13 @@ impl Model {
     /// # Errors
     /// As [`Plan::compile`].
     pub(super) fn plan(&self, gpu: &Gpu, tape: &Tape, label: &str) -> Result<Plan> {
+        Plan::compile(gpu, tape, &self.store, &self.plan_options(label))
+    }
+
+    /// What plans do in which the encoder was recorded.
+    pub(super) fn plan_options(&self, label: &str) -> PlanOptions {
         let precision = self.config.network.precision;
-        let options = PlanOptions { label: label.into(), precision, ..Default::default() };
-        Plan::compile(gpu, tape, &self.store, &options)
+        PlanOptions { label: label.into(), precision, ..Default::default() }
     }
 
     /// Mean and deviation that every pixel is normalised by, per channel; of the training images, or

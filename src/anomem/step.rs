@@ -8,7 +8,7 @@ use super::objective::{self, Contrast, Terms, Weights};
 use super::revival::Revival;
 use super::set::Marks;
 use super::start::STATISTICS_MOMENTUM;
-use crate::autograd::{Plan, Tape, Value};
+use crate::autograd::{Plan, PlanOptions, Tape, Value};
 use crate::gpu::{Gpu, Profile, Submission};
 use crate::nn::{Group, Health, Mode, Trained, UpdateOptions};
 use crate::ops::{augment, hopfield, loss_scale};
@@ -104,7 +104,16 @@ pub(super) struct Recorded {
     phase: Phase,
     variables: Variables,
     outputs: Outputs,
-    recomputed: usize,
+    again: Again,
+}
+
+/// What is run again for the backward pass, instead of kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Again {
+    /// Parts of the encoder: its stem and blocks, from the first on.
+    pub parts: usize,
+    /// Batch norms.
+    pub norms: bool,
 }
 
 /// Steps that may wait in the GPU's queue.
@@ -133,8 +142,7 @@ impl InFlight {
 /// A step that can be run.
 pub(super) struct Steps {
     pub plan: Plan,
-    /// Parts of the encoder that are run again for the backward pass: its stem and blocks, from the first on.
-    pub recomputed: usize,
+    pub again: Again,
     phase: Phase,
     variables: Variables,
     outputs: Outputs,
@@ -213,17 +221,19 @@ impl Recorded {
         };
         let weights = Weights::declare(model, prefix)?;
         let variables = Variables { counters, lr, labels, used, weights };
-        let recomputed = match model.config.train.recompute {
-            Recompute::Blocks if phase.trains_encoder(&model.config) => model.encoder.parts(),
-            _ => 0,
+        let again = match model.config.train.recompute {
+            _ if !phase.trains_encoder(&model.config) => Again::default(),
+            Recompute::Auto | Recompute::None => Again::default(),
+            Recompute::Norms => Again { parts: 0, norms: true },
+            Recompute::Blocks => Again { parts: model.encoder.parts(), norms: true },
         };
-        let (tape, outputs) = record(gpu, model, feed, phase, &variables, recomputed)?;
-        Ok(Self { tape, phase, variables, outputs, recomputed })
+        let (tape, outputs) = record(gpu, model, feed, phase, &variables, again.parts)?;
+        Ok(Self { tape, phase, variables, outputs, again })
     }
 
     /// Compiles the step and writes what does not change. Where it does not fit into memory, and the configuration
-    /// lets it, it is recorded again with as few parts of the encoder recomputed as make it fit: the first ones, whose
-    /// maps are the largest.
+    /// lets it, its batch norms are run again for the backward pass, and then as few parts of the encoder as make it fit:
+    /// the first ones, whose maps are the largest.
     ///
     /// # Errors
     /// Limits that the plan exceeds, or a fault of the GPU.
@@ -231,33 +241,39 @@ impl Recorded {
         let mut plan = loop {
             match self.plan(gpu, model) {
                 Err(Error::Limit { .. } | Error::OutOfMemory { .. })
-                    if self.may_recompute_more(model) =>
+                    if self.may_run_more_again(model) =>
                 {
-                    self.recomputed += 1;
+                    if !self.again.norms {
+                        self.again.norms = true;
+                        continue;
+                    }
+                    self.again.parts += 1;
                     let (phase, variables) = (self.phase, &self.variables);
                     (self.tape, self.outputs) =
-                        record(gpu, model, feed, phase, variables, self.recomputed)?;
+                        record(gpu, model, feed, phase, variables, self.again.parts)?;
                 }
                 plan => break plan?,
             }
         };
         self.logged().iter().try_for_each(|v| plan.history(gpu, *v, HISTORY))?;
-        let Self { phase, variables, outputs, recomputed, .. } = self;
+        let Self { phase, variables, outputs, again, .. } = self;
         variables.weights.upload(gpu, model, phase.contrast(&model.config))?;
         variables.labels.iter().try_for_each(|labels| labels.settle(gpu, model))?;
-        Ok(Steps { plan, recomputed, phase, variables, outputs })
+        Ok(Steps { plan, again, phase, variables, outputs })
     }
 
-    /// Whether there is a part left to recompute.
-    fn may_recompute_more(&self, model: &Model) -> bool {
-        let left = self.recomputed < model.encoder.parts();
+    /// Whether there is a part left to run again.
+    fn may_run_more_again(&self, model: &Model) -> bool {
+        let left = self.again.parts < model.encoder.parts();
         let auto = model.config.train.recompute == Recompute::Auto;
         left && auto && self.phase.trains_encoder(&model.config)
     }
 
     fn plan(&mut self, gpu: &Gpu, model: &Model) -> Result<Plan> {
         self.logged().iter().for_each(|v| self.tape.keep(*v));
-        model.plan(gpu, &self.tape, "training")
+        let rematerialise = self.again.norms;
+        let options = PlanOptions { rematerialise, ..model.plan_options("training") };
+        Plan::compile(gpu, &self.tape, &model.store, &options)
     }
 
     /// What is read back of every step.

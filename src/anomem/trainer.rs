@@ -383,12 +383,14 @@ impl Run {
 
     fn announce_memory(&self, observer: &mut dyn Observer) {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        let again = match self.steps().map(|steps| steps.recomputed).max() {
-            None | Some(0) => String::new(),
-            Some(parts) => {
+        let of = self.steps().map(|steps| steps.again).max().unwrap_or_default();
+        let again = match (of.parts, of.norms) {
+            (0, false) => String::new(),
+            (0, true) => " (batch norms are run again for the backward pass)".into(),
+            (parts, _) => {
                 let all = self.model.encoder.parts();
                 format!(
-                    " ({parts} of {all} parts of the network are run again for the backward pass)"
+                    " (batch norms and {parts} of {all} parts of the network are run again for the backward pass)"
                 )
             }
         };

@@ -3,7 +3,8 @@
 mod fuse;
 mod half;
 mod plan;
-mod relu_role;
+mod rematerialise;
+mod role;
 mod tape;
 
 pub(crate) use plan::launch_alike;

@@ -2,6 +2,7 @@
 
 use super::fuse::fused;
 use super::half::halve;
+use super::rematerialise::rematerialised;
 use super::tape::{Dispatch, Place, Tape, Value};
 use crate::gpu::{BindingRange, Buffer, BufferCopy, Gpu, Kernel, Pass, Profile, Submission};
 use crate::tensor::{ALIGN, Store};
@@ -23,6 +24,8 @@ pub struct PlanOptions {
     pub unfused: bool,
     /// How maps and their gradients lie in memory.
     pub precision: Precision,
+    /// Run batch norms once more instead of keeping their results where memory is needed most.
+    pub rematerialise: bool,
 }
 
 /// How what lies between the layers of a network is stored: maps and their gradients. Sums are of f32 in either case, and
@@ -67,12 +70,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A temporary's size and the first and last dispatch that touches it.
+/// A temporary's size, and when its memory is in use: from a dispatch to another, several times where it is written
+/// again.
 struct Lifetime {
     value: Value,
     bytes: u64,
-    first: usize,
-    last: usize,
+    spans: Vec<(usize, usize)>,
+}
+
+impl Lifetime {
+    /// Whether both are never in use together.
+    fn apart(&self, other: &Self) -> bool {
+        let apart = |a: &(usize, usize), b: &(usize, usize)| a.1 < b.0 || b.1 < a.0;
+        self.spans.iter().all(|a| other.spans.iter().all(|b| apart(a, b)))
+    }
 }
 
 impl Plan {
@@ -90,6 +101,9 @@ impl Plan {
             Precision::F16 => halve(tape, &mut live)?,
         };
         let bytes = |root: Value| tape.len(root) as u64 * if half.contains(&root) { 2 } else { 4 };
+        if options.rematerialise {
+            live = rematerialised(tape, live, bytes);
+        }
         let lifetimes = lifetimes(tape, &live, bytes)?;
         for l in &lifetimes {
             let (bytes, info) = (l.bytes, tape.info(l.value));
@@ -316,7 +330,11 @@ fn lifetimes(
                 continue;
             }
             if let Some(k) = at.get(&root) {
-                list[*k].last = i;
+                let spans = &mut list[*k].spans;
+                match spans.last_mut() {
+                    Some(span) if !(*write && d.again) => span.1 = i,
+                    _ => spans.push((i, i)),
+                }
                 continue;
             }
             if !write {
@@ -327,12 +345,12 @@ fn lifetimes(
                 )));
             }
             at.insert(root, list.len());
-            list.push(Lifetime { value: root, bytes: bytes(root), first: i, last: i });
+            list.push(Lifetime { value: root, bytes: bytes(root), spans: vec![(i, i)] });
         }
     }
     for v in &tape.kept {
-        if let Some(k) = at.get(&tape.root(*v)) {
-            list[*k].last = live.len();
+        if let Some(span) = at.get(&tape.root(*v)).and_then(|k| list[*k].spans.last_mut()) {
+            span.1 = live.len();
         }
     }
     Ok(list)
@@ -343,19 +361,18 @@ fn lifetimes(
 /// No temporary straddles a multiple of `arena`.
 fn place(lifetimes: &[Lifetime], arena: u64) -> (HashMap<Value, u64>, u64) {
     let mut order: Vec<&Lifetime> = lifetimes.iter().collect();
-    order.sort_by_key(|l| (std::cmp::Reverse(l.bytes), l.first));
+    order.sort_by_key(|l| (std::cmp::Reverse(l.bytes), l.spans.first().copied()));
     let mut placed: Vec<(u64, &Lifetime)> = Vec::new();
     let mut end = 0;
     for l in order {
         let size = l.bytes.next_multiple_of(ALIGN);
         let mut offset = 0;
         for (start, other) in &placed {
-            let apart = other.last < l.first || l.last < other.first;
             let boundary = offset / arena != (offset + size - 1) / arena;
             if boundary {
                 offset = offset.next_multiple_of(arena);
             }
-            if !apart && offset + size > *start {
+            if offset + size > *start && !other.apart(l) {
                 offset = offset.max(start + other.bytes.next_multiple_of(ALIGN));
             }
         }

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
 
 /// A tensor on the tape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Value(usize);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +38,15 @@ pub struct Dispatch {
     pub(super) params: Vec<u8>,
     pub(super) groups: u64,
     pub(super) flops: u64,
+    /// It ran before in the step: what it writes was given up since.
+    pub(super) again: bool,
 }
 
 impl Dispatch {
     /// A launch of `groups` workgroups.
     pub fn new(kernel: Kernel, params: &impl bytemuck::NoUninit, groups: u64) -> Self {
         let params = bytemuck::bytes_of(params).to_vec();
-        Self { kernel, bindings: Vec::new(), params, groups, flops: 0 }
+        Self { kernel, bindings: Vec::new(), params, groups, flops: 0, again: false }
     }
 
     /// Declares the launch's floating point operations, a multiply-add counting two, for profiles.

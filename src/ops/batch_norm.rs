@@ -2,7 +2,7 @@
 //!
 //! Training: chunks of rows are summed up on their own, then joined in a fixed order; one more pass
 //! normalises. Backward: the same two stages for gamma and beta, then one pass for x. The passes do the work of a
-//! ReLU behind them too, where a [plan](crate::autograd::Plan) finds one.
+//! ReLU or of a residual block's sum behind them too, where a [plan](crate::autograd::Plan) finds one.
 
 use super::{groups_for, launch_rows};
 use crate::autograd::{Dispatch, Element, Tape, Value};
@@ -27,6 +27,8 @@ static STATISTICS_VEC4: Shader = shader!("batch_norm", "statistics_vec4", Params
 static STATISTICS_FINAL: Shader = shader!("batch_norm", "statistics_final", Params);
 static FORWARD: Shader = shader!("batch_norm", "forward", Params);
 static FORWARD_VEC4: Shader = shader!("batch_norm", "forward_vec4", Params);
+static RESIDUAL: Shader = shader!("batch_norm", "residual", Params);
+static RESIDUAL_VEC4: Shader = shader!("batch_norm", "residual_vec4", Params);
 static BACKWARD_SUMS: Shader = shader!("batch_norm", "backward_sums", Params);
 static BACKWARD_SUMS_VEC4: Shader = shader!("batch_norm", "backward_sums_vec4", Params);
 static BACKWARD_FINAL: Shader = shader!("batch_norm", "backward_final", Params);
@@ -41,6 +43,8 @@ pub const SHADERS: &[&Shader] = &[
     &STATISTICS_FINAL,
     &FORWARD,
     &FORWARD_VEC4,
+    &RESIDUAL,
+    &RESIDUAL_VEC4,
     &BACKWARD_SUMS,
     &BACKWARD_SUMS_VEC4,
     &BACKWARD_FINAL,
@@ -53,6 +57,8 @@ pub const SHADERS: &[&Shader] = &[
 pub(super) const RESTATED: &[Restated] = &[
     (&FORWARD, super::RELU_OR_NOT),
     (&FORWARD_VEC4, super::RELU_OR_NOT),
+    (&RESIDUAL, super::RELU_OR_NOT),
+    (&RESIDUAL_VEC4, super::RELU_OR_NOT),
     (&BACKWARD_SUMS, super::RELU_OR_NOT),
     (&BACKWARD_SUMS_VEC4, super::RELU_OR_NOT),
     (&BACKWARD_INPUT, super::RELU_OR_NOT),
@@ -61,6 +67,10 @@ pub(super) const RESTATED: &[Restated] = &[
 
 /// The kernels that write `y`, their last binding, from `x`, their first.
 pub(crate) const FORWARDS: [&Shader; 2] = [&FORWARD, &FORWARD_VEC4];
+
+/// Each of these with the one that adds something to `y`, its last binding but one, and writes the sum.
+pub(crate) const RESIDUALS: [(&Shader, &Shader); 2] =
+    [(&FORWARD, &RESIDUAL), (&FORWARD_VEC4, &RESIDUAL_VEC4)];
 
 /// The kernels that read the gradient of `y`, their first binding, and `x`, their second.
 pub(crate) const BACKWARDS: [&Shader; 4] =
