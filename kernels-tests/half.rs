@@ -79,7 +79,7 @@ fn run(gpu: &Gpu, variant: Variant, precision: Precision, case: &Case) -> Outcom
     let len = |shape: &[usize]| shape.iter().product::<usize>();
     let x = halves(len(&case.x), 1);
     let others: Vec<Vec<f32>> =
-        case.others.iter().enumerate().map(|(i, s)| fill(len(s), 2 + i as u64)).collect();
+        case.others.iter().enumerate().map(|(i, s)| halves(len(s), 2 + i as u64)).collect();
     let mut inputs = vec![Input::Trainable(&case.x, &x)];
     inputs.extend(case.others.iter().zip(&others).map(|(s, v)| Input::Trainable(s, v)));
     let record = |t: &mut Tape, v: &[Value]| {

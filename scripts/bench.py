@@ -40,11 +40,11 @@ def own_figures():
 
 
 def beside_torch(batch, steps, rounds):
-    """Our step in both precisions and PyTorch's, on a GPU in three, in turn; ours alone where there is no PyTorch."""
+    """Our step, in half precision, and with norms or blocks run again for the backward pass, and PyTorch's, on a GPU in
+    three precisions, in turn; ours alone where there is no PyTorch."""
     python = os.environ.get("PYTHON", "python3")
     sizes = [str(batch), str(steps)]
     ours = [str(BINARIES / "examples/training_step"), *sizes]
-    half = [*ours, "f16"]
     theirs = [python, str(ROOT / "scripts/torch_step.py"), *sizes]
     probe = [python, "-c", "import torch; print(torch.cuda.is_available())"]
     found = subprocess.run(probe, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -52,18 +52,20 @@ def beside_torch(batch, steps, rounds):
     if found.returncode:
         print(f"{python} has no PyTorch (Debian: apt install python3-torch): measured alone", file=sys.stderr)
         modes = []
-    commands = [ours, half, *([*theirs, mode] for mode in modes)]
+    others = [[*ours, word] for word in ("f16", "norms", "blocks")]
+    commands = [ours, *others, *([*theirs, mode] for mode in modes)]
     runs = [[json.loads(output(c)) for c in commands] for _ in range(rounds)]
     return [merged(list(side)) for side in zip(*runs)]
 
 
 def print_sides(sides):
-    print(f"\n{'ResNet-18 step':32} {'batch':>5} {'first s':>8} {'step s':>8} {'ratio':>6} {'peak MiB':>9}")
+    columns = f"{'first s':>8} {'step s':>8} {'ratio':>6} {'planned MiB':>11} {'peak MiB':>9}"
+    print(f"\n{'ResNet-18 step':32} {'batch':>5} {columns}")
     base = next((s for s in sides if not s["engine"].startswith("anomem")), sides[0])["step_s"]
     for side in sides:
-        peak = side["peak_mib"] or float("nan")
+        planned, peak = (side.get(key) or float("nan") for key in ("planned_mib", "peak_mib"))
         print(f"{side['engine']:32} {side['batch']:5} {side['first_s']:8.2f} {side['step_s']:8.3f} "
-              f"{side['step_s'] / base:6.2f} {peak:9.0f}")
+              f"{side['step_s'] / base:6.2f} {planned:11.0f} {peak:9.0f}")
 
 
 def text_of(record):
@@ -96,6 +98,7 @@ def print_table(record):
     for row in record["steps"]:
         print(f"| {row['name']} | {row['batch']} | {row['seconds']:.3f} | {row['images_per_second']:.0f} "
               f"| {row['mib']:.0f} | {shown(row.get('host_share'), 100, ' %')} | {shown(row.get('first_seconds'))} |")
+    print_sides(record["sides"])
 
 
 def main():

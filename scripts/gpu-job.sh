@@ -30,6 +30,8 @@ if grep -q '16x16x16 f16->f32' "$out/devices.txt"; then
 fi
 part step "$bin/training_step" 256 20
 part step-f16 "$bin/training_step" 256 20 f16
+part step-norms "$bin/training_step" 256 20 norms
+part step-blocks "$bin/training_step" 256 20 blocks
 for mode in f32 tf32 amp; do
     part "step-torch-$mode" python3 "$(dirname "$0")/torch_step.py" 256 20 $mode
 done

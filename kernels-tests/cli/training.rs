@@ -332,20 +332,26 @@ fn blocks_run_again_where_the_budget_asks_for_it() {
         return;
     }
     let dir = folder_with("--size 64 --train-good 40 --test-good 1 --per-defect 1");
-    let with = |out: &str, more: &str| {
-        let larger = "--set image.size=64 --set network.backbone=resnet34 --set train.batch=32";
-        train(out, &format!("{larger} --epochs 1 {more}"))
-    };
+    let larger = "--set image.size=64 --set network.backbone=resnet34 --set train.batch=32";
+    let with = |out: &str, more: &str| train(out, &format!("{larger} --epochs 1 {more}"));
     let kept = "--set train.recompute=none";
     let tight = with("tight", &format!("{kept} --memory-budget 56MiB"));
     assert!(refused(&dir, &tight).contains("training needs"));
     let told = text(&run(&dir, &with("again", "--memory-budget 56MiB")).stderr);
     assert!(
-        told.contains("17 parts of the network are run again for the backward pass)"),
+        told.contains(" of 17 parts of the network are run again for the backward pass)"),
         "{told}"
     );
-    assert!(!told.contains("(17 of 17 parts"), "more than needed: {told}");
-    run(&dir, &with("whole", kept));
+    assert!(!told.contains(" 17 of 17 parts"), "more than needed: {told}");
+    let whole = text(&run(&dir, &with("whole", kept)).stderr);
+    let norms = format!("{larger} --epochs 0 --set train.recompute=norms");
+    let told = text(&run(&dir, &train("norms", &norms)).stderr);
+    assert!(told.contains("(batch norms are run again for the backward pass)"), "{told}");
+    let mib = |told: &str| -> u32 {
+        let (before, _) = told.split_once(" MiB of temporaries").unwrap();
+        before.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert!(mib(&told) < mib(&whole) * 9 / 10, "{told}{whole}");
     // A whole network run again, a few images at a time, needs less still; its norms see other batches.
     let micro = "--set train.micro_batch=4 --memory-budget 40MiB";
     let told = text(&run(&dir, &with("micro", &format!("{kept} {micro}"))).stderr);
