@@ -204,6 +204,21 @@ fn tape_value_without_keep() -> Value {
     (0..9).map(|_| tape.temporary("t", &[1], Element::F32).unwrap()).last().unwrap()
 }
 
+/// More bytes than are handed over at once, into the middle of a buffer.
+#[test]
+fn a_large_write_arrives_whole() {
+    let Some(gpu) = gpu(false) else { return };
+    let values: Vec<u32> = (0..5 << 20).collect();
+    let bytes: &[u8] = bytemuck::cast_slice(&values);
+    let len = bytes.len() as u64;
+    let buffer = gpu.buffer("large", len + 1024).unwrap();
+    gpu.write(&buffer, 512, bytes).unwrap();
+    let all = gpu.read(&buffer, 0, buffer.size()).unwrap();
+    let (before, rest) = all.split_at(512);
+    let (written, after) = rest.split_at(bytes.len());
+    assert!(written == bytes && before.iter().chain(after).all(|byte| *byte == 0));
+}
+
 #[test]
 fn a_split_submission_gives_the_same() {
     let Some(shared) = gpu(false) else { return };
@@ -298,7 +313,8 @@ fn relus_and_sums_stay_apart_from_what_others_read() {
         t.keep(double);
     }
     // The first norm's result keeps the first ReLU and its gradient apart, the second's the sum.
-    let cases: [(fn(&mut Tape, [Value; 2]), usize); 5] = [
+    type More = fn(&mut Tape, [Value; 2]);
+    let cases: [(More, usize); 5] = [
         (|t, [first, _]| t.keep(first), 2),
         (|t, [first, _]| double(t, first), 2),
         (|t, [_, second]| t.keep(second), 3),

@@ -4,6 +4,7 @@ use super::adapter::{self, AdapterReport, DeviceSelector};
 use super::fault::{Faults, lock, typed};
 use super::shader::{self, Kernel, Slot};
 use super::texels::{Load, Textures};
+use super::transfer::Transfers;
 use super::tuning::Tuning;
 use crate::{Error, Result};
 use std::borrow::Cow;
@@ -49,7 +50,6 @@ struct Meters {
     live_bytes: AtomicU64,
     pipelines: AtomicU64,
     bind_groups: AtomicU64,
-    readbacks: AtomicU64,
     submissions: AtomicU64,
 }
 
@@ -65,10 +65,7 @@ pub(super) struct Inner {
     memory_budget: Option<u64>,
     pub(super) faults: Arc<Faults>,
     pipelines: Mutex<HashMap<PipelineKey, Pipeline>>,
-    /// A staging buffer that reads take and put back, so that reading losses creates nothing.
-    staging: Mutex<Option<Buffer>>,
-    /// Bytes written since the last submission.
-    unsubmitted: AtomicU64,
+    pub(super) transfers: Transfers,
     pub(super) textures: Textures,
     meters: Arc<Meters>,
 }
@@ -201,14 +198,6 @@ pub struct Submission(wgpu::SubmissionIndex);
 /// Every range starts at a multiple of this many bytes, whatever the adapter would allow.
 const ALIGN: u64 = 256;
 
-/// Reads up to this many bytes share one staging buffer; larger ones, such as a checkpoint's, get
-/// one of their own that is freed afterwards.
-const STAGING: u64 = 256 << 10;
-
-/// wgpu keeps a copy of what is written until a submission has taken it over. After this many bytes one is made and
-/// waited for, so that weights or images on their way are not in memory twice. (A step writes far less.)
-const UNSUBMITTED: usize = 8 << 20;
-
 impl Gpu {
     /// Opens the chosen adapter with its own limits, or with WebGPU's defaults.
     ///
@@ -271,8 +260,7 @@ impl Gpu {
             memory_budget: options.memory_budget,
             faults,
             pipelines: Mutex::default(),
-            staging: Mutex::default(),
-            unsubmitted: AtomicU64::default(),
+            transfers: Transfers::default(),
             textures: Textures::default(),
             meters: Arc::default(),
         })))
@@ -302,7 +290,7 @@ impl Gpu {
             live_bytes: get(&m.live_bytes),
             pipelines: get(&m.pipelines),
             bind_groups: get(&m.bind_groups),
-            readbacks: get(&m.readbacks),
+            readbacks: get(&self.0.transfers.readbacks),
             submissions: get(&m.submissions),
         }
     }
@@ -400,102 +388,6 @@ impl Gpu {
         meters.buffers.fetch_add(1, Ordering::Relaxed);
         meters.live_bytes.fetch_add(size, Ordering::Relaxed);
         Ok(Buffer(Arc::new(BufferInner { buffer, label: label.to_string(), meters })))
-    }
-
-    /// Writes bytes; they arrive before any work submitted after this call.
-    ///
-    /// # Errors
-    /// A range outside the buffer, a length that is no multiple of 4, or an earlier fault.
-    pub fn write(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
-        let end = offset + bytes.len() as u64;
-        if end > buffer.size() || !bytes.len().is_multiple_of(4) || !offset.is_multiple_of(4) {
-            return Err(Error::Internal(format!(
-                "write of bytes {offset}..{end} to {} of {} bytes",
-                buffer.label(),
-                buffer.size()
-            )));
-        }
-        self.0.faults.begin(buffer.label())?;
-        let mut at = offset;
-        for part in bytes.chunks(UNSUBMITTED) {
-            self.0.queue.write_buffer(&buffer.0.buffer, at, part);
-            let len = part.len() as u64;
-            at += len;
-            if self.0.unsubmitted.fetch_add(len, Ordering::Relaxed) + len >= UNSUBMITTED as u64 {
-                self.enqueue(None);
-                self.wait_all()?;
-            }
-        }
-        self.check()
-    }
-
-    /// Submits what was written so far, then `commands`.
-    fn enqueue(&self, commands: Option<wgpu::CommandBuffer>) -> wgpu::SubmissionIndex {
-        self.0.unsubmitted.store(0, Ordering::Relaxed);
-        self.0.queue.submit(commands)
-    }
-
-    /// Reads bytes after all submitted work, waiting for it.
-    ///
-    /// # Errors
-    /// A range outside the buffer, or a fault of the work read from.
-    pub fn read(&self, buffer: &Buffer, offset: u64, size: u64) -> Result<Vec<u8>> {
-        if offset + size > buffer.size() || !size.is_multiple_of(4) || !offset.is_multiple_of(4) {
-            return Err(Error::Internal(format!(
-                "read of {size} bytes at {offset} from {} of {} bytes",
-                buffer.label(),
-                buffer.size()
-            )));
-        }
-        if size == 0 {
-            return Ok(Vec::new());
-        }
-        self.0.faults.begin(buffer.label())?;
-        let pooled = size <= STAGING;
-        let spare = if pooled { lock(&self.0.staging).take() } else { None };
-        let staging = match spare {
-            Some(staging) => staging,
-            None => {
-                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-                self.create("readback", if pooled { STAGING } else { size }, usage)?
-            }
-        };
-        let bytes = self.read_through(&staging, buffer, offset, size)?;
-        if pooled {
-            *lock(&self.0.staging) = Some(staging);
-        }
-        Ok(bytes)
-    }
-
-    fn read_through(
-        &self,
-        staging: &Buffer,
-        buffer: &Buffer,
-        offset: u64,
-        size: u64,
-    ) -> Result<Vec<u8>> {
-        self.0.faults.begin(buffer.label())?;
-        self.0.meters.readbacks.fetch_add(1, Ordering::Relaxed);
-        let mut encoder = self.0.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(buffer.raw(), offset, staging.raw(), 0, size);
-        self.enqueue(Some(encoder.finish()));
-        let slice = staging.raw().slice(..size);
-        let failure = Arc::new(Mutex::new(None));
-        let slot = failure.clone();
-        slice.map_async(wgpu::MapMode::Read, move |r| *lock(&slot) = r.err());
-        self.wait_all()?;
-        let failed = |message: String| Error::Gpu {
-            context: format!("reading {}", buffer.label()),
-            message,
-        };
-        if let Some(e) = lock(&failure).take() {
-            return Err(failed(e.to_string()));
-        }
-        let view = slice.get_mapped_range().map_err(|e| failed(e.to_string()))?;
-        let bytes = view.to_vec();
-        drop(view);
-        staging.raw().unmap();
-        Ok(bytes)
     }
 
     /// Waits until everything submitted is done.

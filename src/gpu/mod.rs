@@ -8,6 +8,7 @@ mod profile;
 mod reads;
 mod shader;
 mod texels;
+mod transfer;
 mod tuning;
 
 pub use adapter::{AdapterClass, AdapterReport, DeviceSelector, Variant, list_adapters};
