@@ -1,8 +1,9 @@
-//! Time and memory of one training step of a ResNet-18 with the CIFAR stem on 32-pixel images, one view in batches of
-//! BATCH: mean pool, a two-layer head, NT-Xent, backward, SGD: the same work as `scripts/torch_step.py`, with which
-//! `make bench` compares it. `cargo run --release --example training_step [BATCH] [STEPS] [f16] [norms|blocks]` prints one
-//! line of JSON; with f16, maps and their gradients are stored in half precision and the loss is scaled; norms and blocks
-//! are run again for the backward pass instead of kept.
+//! Time and memory of one training step of a ResNet-18 (or, told so, 50) with the CIFAR stem on 32-pixel images, one view
+//! in batches of BATCH: mean pool, a two-layer head, NT-Xent, backward, SGD: the same work as `scripts/torch_step.py`, with
+//! which `make bench` compares it.
+//! `cargo run --release --example training_step [BATCH] [STEPS] [resnet50] [f16] [norms|blocks]` prints one line of JSON;
+//! with f16, maps and their gradients are stored in half precision and the loss is scaled; norms and blocks are run again
+//! for the backward pass instead of kept.
 
 use anomem::autograd::{Element, Plan, PlanOptions, Precision, Tape};
 use anomem::gpu::{Gpu, OpenOptions};
@@ -14,7 +15,7 @@ use anomem::ops::{activation::relu, gather::gather, loss_scale, normalize::l2_no
 use anomem::tensor::{Store, VarId};
 use std::time::Instant;
 
-const FEATURES: usize = 512;
+const HIDDEN: usize = 512;
 const EMBEDDING: usize = 128;
 
 struct Network {
@@ -33,14 +34,17 @@ struct Inputs {
     loss_scale: VarId,
 }
 
-fn build(store: &mut Store, batch: usize) -> anomem::Result<(Network, Module, Inputs)> {
+fn build(
+    store: &mut Store,
+    depth: Depth,
+    batch: usize,
+) -> anomem::Result<(Network, Module, Inputs)> {
     let mut b = Builder::new(store, 0);
-    let options =
-        ResNetOptions { depth: Depth::D18, width: 1.0, stem: Stem::Cifar, channels: 3, stages: 4 };
+    let options = ResNetOptions { depth, width: 1.0, stem: Stem::Cifar, channels: 3, stages: 4 };
     let encoder = ResNet::new(&mut b, &options)?;
     b.enter(Group::Heads)?;
-    let hidden = Linear::new(&mut b, "hidden", FEATURES, FEATURES)?;
-    let embedding = Linear::new(&mut b, "embedding", FEATURES, EMBEDDING)?;
+    let hidden = Linear::new(&mut b, "hidden", encoder.widths()[3], HIDDEN)?;
+    let embedding = Linear::new(&mut b, "embedding", HIDDEN, EMBEDDING)?;
     let module = b.finish()?;
     let slab = store.slab("inputs");
     let mut declare =
@@ -126,7 +130,8 @@ fn main() -> anomem::Result<()> {
     let options = PlanOptions { precision, rematerialise, ..Default::default() };
     let gpu = Gpu::open(&OpenOptions::default())?;
     let mut store = Store::new();
-    let built = build(&mut store, batch)?;
+    let depth = if told("resnet50") { Depth::D50 } else { Depth::D18 };
+    let built = build(&mut store, depth, batch)?;
     store.allocate(&gpu)?;
     let (_, module, inputs) = &built;
     module.initialise(&gpu, &store)?;

@@ -1,5 +1,5 @@
-"""The step of examples/training_step.rs in PyTorch: `python3 torch_step.py [BATCH] [STEPS] [f32|tf32|amp]` prints one line
-of JSON. amp: f16 with a scaled loss, channels last, compiled; on a GPU only, as tf32."""
+"""The step of examples/training_step.rs in PyTorch: `python3 torch_step.py [BATCH] [STEPS] [f32|tf32|amp] [resnet50]` prints
+one line of JSON. amp: f16 with a scaled loss, channels last, compiled; on a GPU only, as tf32."""
 import contextlib
 import json
 import os
@@ -14,6 +14,8 @@ from torch.nn import functional as F
 
 
 class Block(nn.Module):
+    expansion = 1
+
     def __init__(self, channels, out, stride):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
@@ -29,15 +31,38 @@ class Block(nn.Module):
         return F.relu(y + self.shortcut(x))
 
 
+class Bottleneck(nn.Module):
+    expansion = 4
+
+    def __init__(self, channels, inner, stride):
+        super().__init__()
+        out = inner * self.expansion
+        self.conv1 = nn.Conv2d(channels, inner, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3 = nn.Conv2d(inner, out, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out)
+        self.shortcut = nn.Identity()
+        if stride != 1 or channels != out:
+            self.shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, x):
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn2(self.conv2(y)))
+        return F.relu(self.bn3(self.conv3(y)) + self.shortcut(x))
+
+
 class Network(nn.Module):
-    def __init__(self):
+    def __init__(self, block, depths):
         super().__init__()
         layers, channels = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()], 64
-        for stage, out in enumerate([64, 128, 256, 512]):
-            layers += [Block(channels, out, 2 if stage else 1), Block(out, out, 1)]
-            channels = out
+        for stage, (inner, depth) in enumerate(zip([64, 128, 256, 512], depths)):
+            for index in range(depth):
+                layers.append(block(channels, inner, 2 if stage and not index else 1))
+                channels = inner * block.expansion
         self.encoder = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 128))
+        self.head = nn.Sequential(nn.Linear(channels, 512), nn.ReLU(), nn.Linear(512, 128))
 
     def forward(self, x):
         return self.head(self.encoder(x).mean((2, 3)))
@@ -51,7 +76,10 @@ def nt_xent(z, tau=0.5):
 
 
 def main():
-    batch, steps, mode = sys.argv[1:] + ["32", "5", "f32"][len(sys.argv) - 1:]
+    words = sys.argv[1:]
+    deep = "resnet50" in words
+    words = [word for word in words if word != "resnet50"]
+    batch, steps, mode = words + ["32", "5", "f32"][len(words):]
     batch, steps, amp = int(batch), int(steps), mode == "amp"
     torch.manual_seed(0)
     # Its default counts cores, not the threads that they offer.
@@ -61,7 +89,7 @@ def main():
         sys.exit(f"{mode}: PyTorch finds no GPU")
     # Strict f32, as the kernels that this is compared with, unless asked.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = mode != "f32"
-    network = Network().to(device)
+    network = (Network(Bottleneck, [3, 4, 6, 3]) if deep else Network(Block, [2, 2, 2, 2])).to(device)
     scaler = torch.cuda.amp.GradScaler(enabled=amp)
     forward = network
     if amp:
@@ -87,7 +115,7 @@ def main():
     peak = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else \
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({
-        "engine": f"PyTorch {torch.__version__}, {mode}", "adapter": name, "batch": batch, "first_s": seconds[0],
+        "engine": f"PyTorch {torch.__version__}, {mode}{', resnet50' if deep else ''}", "adapter": name, "batch": batch, "first_s": seconds[0],
         "step_s": statistics.median(seconds[1:]), "peak_mib": peak,
     }))
 
