@@ -30,10 +30,10 @@ if grep -q '16x16x16 f16->f32' "$out/devices.txt"; then
 fi
 # Which step, the words that ask for it: unquoted, so that each is one.
 for words in "" f16 norms blocks resnet50 "resnet50 f16" "resnet50 norms" "resnet50 blocks"; do
-    part "step${words:+-${words// /-}}" "$bin/training_step" 256 20 $words
+    part "$(echo step $words | tr ' ' -)" "$bin/training_step" 256 20 $words
 done
 for words in f32 tf32 amp "f32 resnet50" "amp resnet50"; do
-    part "step-torch-${words// /-}" python3 "$(dirname "$0")/torch_step.py" 256 20 $words
+    part "$(echo step-torch $words | tr ' ' -)" python3 "$(dirname "$0")/torch_step.py" 256 20 $words
 done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
