@@ -5,6 +5,7 @@ use crate::anomem::{
     Checkpoint, Config, EpochRecord, Facts, Glimpse, Journal, Judged, Model, Phase, RunFolder,
     ScaleRecord, Scorer, score_samples,
 };
+use crate::autograd::Precision;
 use crate::data::{DEFAULT_MAX_PIXELS, Sample};
 use crate::gpu::Gpu;
 use crate::report::chart::{Axis, Level, Lines, Series};
@@ -196,7 +197,7 @@ fn page(folder: &RunFolder) -> Result<Page> {
     Ok(Page {
         name: whole.file_name().unwrap_or(whole.as_os_str()).to_string_lossy().into_owned(),
         facts: summary(&settings, facts.as_ref(), learned.as_ref(), &log),
-        curves: curves(&log),
+        curves: curves(&log, settings.network.precision),
         learned,
         tested: kept(folder.tested())?,
         how_to_test: format!(
@@ -273,11 +274,11 @@ fn duration(seconds: f64) -> String {
 }
 
 /// How a training went: its loss, its memory, and heads that were trained after it.
-fn curves(log: &[EpochRecord]) -> Vec<Curves> {
+fn curves(log: &[EpochRecord], precision: Precision) -> Vec<Curves> {
     let (heads, epochs): (Vec<&EpochRecord>, _) =
         log.iter().partition(|record| record.phase == Phase::Stage2);
-    let epochs = Track { records: epochs, x: "epoch", at: |record| record.epoch as f64 };
-    let heads = Track { records: heads, x: "step", at: |record| record.step as f64 };
+    let epochs = Track { records: epochs, precision, x: "epoch", at: |r| r.epoch as f64 };
+    let heads = Track { records: heads, precision, x: "step", at: |r| r.step as f64 };
     let (training, memory) = (epochs.training(), epochs.memory());
     [training, memory, heads.heads()].into_iter().flatten().collect()
 }
@@ -285,6 +286,7 @@ fn curves(log: &[EpochRecord]) -> Vec<Curves> {
 /// Records of the same kind in their order.
 struct Track<'a> {
     records: Vec<&'a EpochRecord>,
+    precision: Precision,
     /// What they are counted in.
     x: &'static str,
     at: fn(&EpochRecord) -> f64,
@@ -328,10 +330,11 @@ impl Track<'_> {
         let last = self.records.last()?;
         let skipped: usize = self.records.iter().map(|r| r.non_finite_steps).sum();
         let skipped = (skipped > 0).then(|| {
-            format!(
-                "{skipped} steps had gradients that are not finite and were skipped; a lower \
-                 train.lr may help."
-            )
+            let then = match self.precision {
+                Precision::F32 => "a lower train.lr may help",
+                Precision::F16 => "some are, where the scale of the loss is tried higher",
+            };
+            format!("{skipped} steps had gradients that are not finite and were skipped; {then}.")
         });
         let mut charts = vec![self.one("Whole loss", "loss", |r| r.loss)];
         if self.has(|scale| scale.contrast.is_some()) {
