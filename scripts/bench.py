@@ -2,7 +2,7 @@
 `python3 scripts/bench.py [--batch N] [--rounds N]`; `python3 scripts/bench.py --table FILE` prints a record.
 
 Kernels and whole steps come from `anomem bench`; the step beside PyTorch runs in turn with it, and only ratios within
-one run count on a shared machine. Kept as benchmarks/ADAPTER.json. PyTorch is taken from the Python that PYTHON names,
+one run count on a shared machine. Kept as benchmarks/ADAPTER.json, a software driver's with the processor's name. PyTorch is taken from the Python that PYTHON names,
 else from python3.
 """
 import argparse
@@ -10,6 +10,7 @@ import datetime
 import json
 import os
 import pathlib
+import platform
 import re
 import statistics
 import subprocess
@@ -56,6 +57,16 @@ def beside_torch(batch, steps, rounds):
     commands = [ours, *others, *([*theirs, mode] for mode in modes)]
     runs = [[json.loads(output(c)) for c in commands] for _ in range(rounds)]
     return [merged(list(side)) for side in zip(*runs)]
+
+
+def processor():
+    """What a software driver's figures depend on."""
+    try:
+        info = pathlib.Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor()
+    found = re.search(r"^model name\s*:\s*(.*)", info, re.MULTILINE)
+    return found.group(1) if found else platform.processor()
 
 
 def print_sides(sides):
@@ -115,7 +126,9 @@ def main():
     figures = own_figures()
     sides = beside_torch(args.batch, args.steps, args.rounds)
     print_sides(sides)
-    name = re.sub(r"[^a-z0-9]+", "-", sides[0]["adapter"].lower()).strip("-")
+    software = figures["adapter"]["class"] == "software"
+    named = f"{sides[0]['adapter']} {processor() if software else ''}"
+    name = re.sub(r"[^a-z0-9]+", "-", named.lower()).strip("-")
     path = ROOT / "benchmarks" / f"{name}.json"
     stamp = {"date": datetime.date.today().isoformat(), "commit": output(["git", "describe", "--always", "--dirty"])}
     path.parent.mkdir(exist_ok=True)
