@@ -2,8 +2,8 @@
 `python3 scripts/bench.py [--batch N] [--rounds N]`; `python3 scripts/bench.py --table FILE` prints a record.
 
 Kernels and whole steps come from `anomem bench`; the step beside PyTorch runs in turn with it, and only ratios within
-one run count on a shared machine. Kept as benchmarks/ADAPTER.json, a software driver's with the processor's name. PyTorch is taken from the Python that PYTHON names,
-else from python3.
+one run count on a shared machine. Kept as benchmarks/ADAPTER.json, a software driver's with the processor's name.
+PyTorch is taken from the Python that PYTHON names, else from python3.
 """
 import argparse
 import datetime
