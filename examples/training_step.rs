@@ -1,12 +1,12 @@
 //! Time and memory of one training step of a ResNet-18 (or, told so, 50) with the CIFAR stem on 32-pixel images, one view
 //! in batches of BATCH: mean pool, a two-layer head, NT-Xent, backward, SGD: the same work as `scripts/torch_step.py`, with
 //! which `make bench` compares it.
-//! `cargo run --release --example training_step [BATCH] [STEPS] [resnet50] [f16] [norms|blocks]` prints one line of JSON;
-//! with f16, maps and their gradients are stored in half precision and the loss is scaled; norms and blocks are run again
-//! for the backward pass instead of kept.
+//! `cargo run --release --example training_step [BATCH] [STEPS] [resnet50] [f16] [norms|blocks] [profile]` prints one line of
+//! JSON; with f16, maps and their gradients are stored in half precision and the loss is scaled; norms and blocks are run again
+//! for the backward pass instead of kept; profile prints what each kernel took.
 
 use anomem::autograd::{Element, Plan, PlanOptions, Precision, Tape};
-use anomem::gpu::{Gpu, OpenOptions};
+use anomem::gpu::{Gpu, OpenOptions, Profile};
 use anomem::nn::{
     Builder, Depth, Group, Linear, Mode, Module, ResNet, ResNetOptions, Stem, UpdateOptions,
 };
@@ -147,6 +147,11 @@ fn main() -> anomem::Result<()> {
         let start = Instant::now();
         gpu.wait(plan.run(&gpu)?)?;
         seconds.push(start.elapsed().as_secs_f64());
+    }
+    if told("profile") {
+        let mut profile = Profile::new();
+        plan.profile_step(&gpu, &mut profile)?;
+        eprint!("{profile}");
     }
     // The first compiles shaders.
     let first = seconds.remove(0);

@@ -159,9 +159,9 @@ fn entry_points_bindings_and_guards_are_as_agreed() {
         assert!(own.contains("if (") || own.contains(" < p."), "{label}: no guard");
         let all = code(&shader.text(&[]).unwrap());
         assert!(!all.contains("arrayLength"), "{label}: sizes come from Params");
-        for name in shader.reread().unwrap() {
+        for name in shader.texels().unwrap() {
             let declared = format!("var<storage, read> {name}: array<vec4<f32>>;");
-            assert!(all.contains(&declared), "{label}: #reread {name}, which is not `{declared}`");
+            assert!(all.contains(&declared), "{label}: #texels {name}, which is not `{declared}`");
         }
     }
 }

@@ -142,9 +142,8 @@ fn check(gpu: &Gpu, kernels: impl Into<KernelChoice>, s: &Sizes) -> Result<[f64;
     let kernels = kernels.into();
     let problem = Problem::new(s, |len, seed| operand(kernels.variant, len, seed));
     let mut wanted = problem.wanted();
-    if by_points(kernels, s) {
-        wanted.iter_mut().for_each(|(out, _)| spread(out));
-    }
+    let spread_out = if by_points(kernels, s) { of_points(kernels.variant) } else { 0 };
+    wanted[..spread_out].iter_mut().for_each(|(out, _)| spread(out));
     compare(&problem.run(gpu, kernels, |_| None)?, &wanted, 0.0)
 }
 
@@ -153,7 +152,16 @@ fn by_points(KernelChoice { variant, tuning }: KernelChoice, s: &Sizes) -> bool 
     let square = s.kh == 3 && s.kw == 3 && s.stride == 1;
     let WinogradTuning { two_channels, four_channels, .. } = tuning.winograd;
     let least = if s.ho() * s.wo() > 16 { four_channels.min(two_channels) } else { two_channels };
-    matches!(variant, Variant::Subgroup { .. }) && square && s.c.min(s.o) as u64 >= least
+    of_points(variant) > 0 && square && s.c.min(s.o) as u64 >= least
+}
+
+/// How many of y, grad_x and grad_weight a variant computes from Winograd's points.
+fn of_points(variant: Variant) -> usize {
+    match variant {
+        Variant::Subgroup { .. } => 3,
+        Variant::Tiled => 2,
+        Variant::Simple | Variant::Cooperative => 0,
+    }
 }
 
 /// Winograd's points mix the pixels of a tile and the taps of a kernel, so that a small result carries the rounding of

@@ -1,6 +1,6 @@
 //! The tape's promises: nothing is created in a steady step, memory is planned, limits are kept.
 
-use crate::harness::{fill, gpu};
+use crate::harness::{Input, fill, gpu, run_case};
 use anomem::autograd::{Element, Plan, PlanOptions, Tape, Value};
 use anomem::gpu::{DeviceSelector, Gpu, Kernel, OpenOptions, Profile, Variant};
 use anomem::ops::batch_norm::{batch_norm, batch_norm_eval};
@@ -29,6 +29,38 @@ pub fn own_device(gpu: &Gpu) -> Gpu {
 
 pub fn options() -> PlanOptions {
     PlanOptions { label: "chain".into(), ..Default::default() }
+}
+
+/// Where operands are read in textures, a copy must not outlive what it is a copy of.
+#[test]
+fn what_is_read_before_and_after_a_write_is_read_anew() {
+    let Some(gpu) = gpu(false) else { return };
+    let options = optimizer::Sgd { momentum: 0.0, weight_decay: 0.0, lr_scale: 1.0 };
+    for len in [4, 40_000] {
+        let (p, b, velocity) = (fill(len, 1), fill(len, 2), vec![0.0; len]);
+        let inputs = [
+            Input::Constant(&[len], &p),
+            Input::Constant(&[len], &b),
+            Input::Constant(&[len], &velocity),
+            Input::Constant(&[1], &[0.5]),
+            Input::Integers(&[1], &[0]),
+        ];
+        let outcome = run_case(gpu, gpu.report().variant(), &inputs, &[&[]; 3], |t, x| {
+            let sums = [add(t, x[0], x[1])?, add(t, x[1], x[0])?];
+            optimizer::sgd(t, &options, x[0], x[1], x[2], x[3], x[4])?;
+            Ok([&sums[..], &[add(t, x[0], x[1])?]].concat())
+        });
+        let sums = outcome.unwrap().outputs;
+        let sum =
+            |scale: f32| -> Vec<f32> { p.iter().zip(&b).map(|(p, b)| p + scale * b).collect() };
+        assert!(sums[0] == sum(1.0) && sums[1] == sums[0], "{len}: before the write");
+        for (i, (got, want)) in sums[2].iter().zip(sum(0.5)).enumerate() {
+            assert!(
+                (got - want).abs() < 1e-6,
+                "{len}: element {i} after it is {got}, expected {want}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -35,6 +35,9 @@ done
 for words in f32 tf32 amp "f32 resnet50" "amp resnet50"; do
     part "$(echo step-torch $words | tr ' ' -)" python3 "$(dirname "$0")/torch_step.py" 256 20 $words
 done
+# Where kernels for 3 x 3 convolutions by Winograd's points begin to win, among others.
+part tune "$bin/anomem" tune --out "$out/tuned.toml"
+part bench-tuned "$bin/anomem" bench --tuning "$out/tuned.toml" --only conv --no-steps --json "$out/bench-tuned.json"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 part synth "$bin/anomem" synth --out "$work/surfaces"

@@ -8,6 +8,7 @@ struct Params {
     len: u32, // vectors
 }
 
+#texels grad_y, y
 #half grad_y, y, grad_x
 @group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> y: array<vec4<f32>>;

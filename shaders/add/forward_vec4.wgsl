@@ -9,6 +9,7 @@ struct Params {
     len: u32, // vectors
 }
 
+#texels a, b
 #half a, b, sum
 @group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;

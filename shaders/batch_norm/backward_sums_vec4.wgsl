@@ -6,6 +6,7 @@
 const WG: u32 = 64u;
 const RELU: u32 = 0u; // 1: grad_y is that of the ReLU of y
 
+#texels grad_y, x, mean, variance, gamma, beta
 #half grad_y, x
 @group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;   // [rows, channels]
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;        // [rows, channels]

@@ -6,6 +6,7 @@
 const WG: u32 = 64u;
 const RELU: u32 = 0u; // 1: y = max(y, 0), as activation/relu.wgsl
 
+#texels x, gamma, beta, mean, variance
 #half x, y
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> gamma: array<vec4<f32>>;    // [channels]

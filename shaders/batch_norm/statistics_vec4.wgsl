@@ -5,6 +5,7 @@
 
 const WG: u32 = 64u;
 
+#texels x
 #half x
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> partial_mean: array<f32>;    // [channels, chunks]

@@ -1,7 +1,8 @@
-// Chains of multiply-adds in registers: how fast arithmetic is. Twelve chains to an invocation, enough to hide their
-// latency and few enough for the sixteen registers of AVX2:
-//   a <- a factor + term, 16 times a round, from x[i] + (0, 1, 2)
-// y[i]: the sum of the three vectors. x, y: [len] vectors. One invocation per vector.
+// Multiply-adds in registers: how fast arithmetic is. Twelve chains to an invocation, enough to hide their latency and
+// few enough for the sixteen registers of AVX2, from a = x[i], b = x[i] + 1 and c = x[i] + 2, 16 times a round
+//   a, b, c <- a factor + b.yzwx, b factor + c.yzwx, c factor + a.yzwx
+// Each step of a chain waits for that of another, so no compiler can put one whole chain after the other, of which a
+// processor overlaps too few. y[i]: a + b + c. x, y: [len] vectors. One invocation per vector.
 // Reference and tests: kernels-tests/bounds.rs.
 #import grid
 
@@ -11,18 +12,24 @@ struct Params {
     len: u32, // vectors
     rounds: u32,
     factor: f32,
-    term: f32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(2) var<uniform> p: Params;
 
-fn four(a: vec4<f32>, factor: vec4<f32>, term: vec4<f32>) -> vec4<f32> {
-    let b = a * factor + term;
-    let c = b * factor + term;
-    let d = c * factor + term;
-    return d * factor + term;
+struct Chains {
+    a: vec4<f32>,
+    b: vec4<f32>,
+    c: vec4<f32>,
+}
+
+fn step(v: Chains, factor: vec4<f32>) -> Chains {
+    return Chains(v.a * factor + v.b.yzwx, v.b * factor + v.c.yzwx, v.c * factor + v.a.yzwx);
+}
+
+fn four(v: Chains, factor: vec4<f32>) -> Chains {
+    return step(step(step(step(v, factor), factor), factor), factor);
 }
 
 @compute @workgroup_size(WG)
@@ -34,24 +41,10 @@ fn multiply_add(
     let i = workgroup_index(group, groups) * WG + lane;
     if (i < p.len) {
         let factor = vec4<f32>(p.factor);
-        let term = vec4<f32>(p.term);
-        var a = x[i];
-        var b = a + 1.0;
-        var c = a + 2.0;
+        var v = Chains(x[i], x[i] + 1.0, x[i] + 2.0);
         for (var round = 0u; round < p.rounds; round++) {
-            a = four(a, factor, term);
-            b = four(b, factor, term);
-            c = four(c, factor, term);
-            a = four(a, factor, term);
-            b = four(b, factor, term);
-            c = four(c, factor, term);
-            a = four(a, factor, term);
-            b = four(b, factor, term);
-            c = four(c, factor, term);
-            a = four(a, factor, term);
-            b = four(b, factor, term);
-            c = four(c, factor, term);
+            v = four(four(four(four(v, factor), factor), factor), factor);
         }
-        y[i] = a + b + c;
+        y[i] = v.a + v.b + v.c;
     }
 }

@@ -7,7 +7,7 @@
 
 const WG: u32 = 64u;
 
-#reread tensor
+#texels tensor
 #half tensor
 @group(0) @binding(0) var<storage, read> tensor: array<vec4<f32>>; // [images, height, width, quads]
 @group(0) @binding(1) var<storage, read_write> points: array<vec4<f32>>; // [4, 4, tiles, quads]

@@ -5,6 +5,7 @@
 
 const WG: u32 = 64u;
 
+#texels grad_y
 #half grad_y, grad_x
 @group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>; // [N, out_height, out_width, C]
 @group(0) @binding(1) var<storage, read_write> grad_x: array<vec4<f32>>;

@@ -4,7 +4,9 @@ use super::fuse::fused;
 use super::half::halve;
 use super::rematerialise::rematerialised;
 use super::tape::{Dispatch, Place, Tape, Value};
-use crate::gpu::{BindingRange, Buffer, BufferCopy, Gpu, Kernel, Pass, Profile, Submission};
+use crate::gpu::{
+    BindingRange, Buffer, BufferCopy, Gpu, Kernel, Pass, Pipeline, Profile, Submission,
+};
 use crate::tensor::{ALIGN, Store};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -132,17 +134,20 @@ impl Plan {
             })
         };
         let (uniforms, starts) = uniforms(gpu, &options.label, &live)?;
+        let bound = |d: &Dispatch| -> Result<(Pipeline, Vec<(BindingRange, bool)>)> {
+            let storage = d.bindings.iter().map(|(v, w)| Ok((range(*v)?, *w)));
+            Ok((gpu.pipeline(&d.kernel)?, storage.collect::<Result<_>>()?))
+        };
+        let bound: Vec<_> = live.iter().map(bound).collect::<Result<_>>()?;
+        gpu.reserve_texels(bound.iter().map(|(pipeline, storage)| pipeline.texel_sizes(storage)))?;
         let mut passes = Vec::with_capacity(live.len());
-        for (d, start) in live.iter().zip(starts) {
-            let pipeline = gpu.pipeline(&d.kernel)?;
-            let storage: Vec<(BindingRange, bool)> =
-                d.bindings.iter().map(|(v, w)| Ok((range(*v)?, *w))).collect::<Result<_>>()?;
+        for ((d, start), (pipeline, storage)) in live.iter().zip(starts).zip(&bound) {
             let params = BindingRange {
                 buffer: uniforms.clone(),
                 offset: start,
                 size: d.params.len() as u64,
             };
-            passes.push(gpu.pass(&pipeline, &storage, &params, d.groups)?);
+            passes.push(gpu.pass(pipeline, storage, &params, d.groups)?);
         }
         let kept =
             tape.kept.iter().map(|v| Ok((*v, range(*v)?))).collect::<Result<HashMap<_, _>>>()?;

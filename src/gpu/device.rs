@@ -3,7 +3,7 @@
 use super::adapter::{self, AdapterReport, DeviceSelector};
 use super::fault::{Faults, lock, typed};
 use super::shader::{self, Kernel, Slot};
-use super::texels::{Load, Textures};
+use super::texels::{self, Load, Textures};
 use super::transfer::Transfers;
 use super::tuning::Tuning;
 use crate::{Error, Result};
@@ -91,6 +91,14 @@ struct PipelineInner {
     label: String,
 }
 
+impl Pipeline {
+    /// Bytes of each of these storage bindings that the kernel reads in a texture.
+    pub(crate) fn texel_sizes(&self, storage: &[(BindingRange, bool)]) -> Vec<u64> {
+        let slots = storage.iter().zip(&self.0.slots);
+        slots.filter(|(_, slot)| **slot == Slot::Texels).map(|((range, _), _)| range.size).collect()
+    }
+}
+
 /// A GPU buffer; freed when the last clone is dropped.
 #[derive(Clone)]
 pub struct Buffer(Arc<BufferInner>);
@@ -134,6 +142,28 @@ pub struct BindingRange {
     pub size: u64,
 }
 
+/// Which range of which buffer, for as long as that lives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct RangeId {
+    /// Its address in memory.
+    pub(super) buffer: usize,
+    pub(super) start: u64,
+    pub(super) end: u64,
+}
+
+impl RangeId {
+    pub(super) fn overlaps(self, other: Self) -> bool {
+        self.buffer == other.buffer && self.start < other.end && other.start < self.end
+    }
+}
+
+impl BindingRange {
+    pub(super) fn id(&self) -> RangeId {
+        let buffer = Arc::as_ptr(&self.buffer.0).addr();
+        RangeId { buffer, start: self.offset, end: self.offset + self.size }
+    }
+}
+
 /// One ready dispatch: pipeline, bound buffers, grid.
 pub struct Pass {
     pipeline: Pipeline,
@@ -142,8 +172,10 @@ pub struct Pass {
     loads: Vec<Load>,
     grid: [u32; 3],
     bytes: u64,
-    /// The bind group keeps the driver's memory alive; this keeps it counted.
-    _buffers: Vec<Buffer>,
+    /// The storage bindings, and whether they are written. The bind group keeps the driver's memory alive; this and
+    /// the next keep it counted.
+    storage: Vec<(BindingRange, bool)>,
+    _params: Buffer,
 }
 
 impl Pass {
@@ -163,9 +195,14 @@ impl Pass {
         self.bytes
     }
 
-    /// Copies what the kernel reads from textures.
-    pub(super) fn encode_loads(&self, encoder: &mut wgpu::CommandEncoder) {
-        self.loads.iter().for_each(|load| load.encode(encoder));
+    /// What the kernel reads from textures.
+    pub(super) fn loads(&self) -> &[Load] {
+        &self.loads
+    }
+
+    /// What the kernel writes.
+    pub(super) fn written(&self) -> impl Iterator<Item = &BindingRange> {
+        self.storage.iter().filter(|(_, write)| *write).map(|(range, _)| range)
     }
 
     pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
@@ -222,25 +259,35 @@ impl Gpu {
             | wgpu::Features::SUBGROUP
             | wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
-        let features = found.adapter.features() & wanted;
-        let experimental_features =
-            if features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
-                // SAFETY: wgpu asks to accept that such features may have bugs, and to report them. Only the kernels
-                // of `Variant::Cooperative` use this one, and a test repeats them to see that they have none.
-                unsafe { wgpu::ExperimentalFeatures::enabled() }
-            } else {
-                wgpu::ExperimentalFeatures::disabled()
-            };
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("anomem"),
-            required_features: features,
-            experimental_features,
-            required_limits: limits.clone(),
-            memory_hints: wgpu::MemoryHints::MemoryUsage,
-            ..Default::default()
+        let request = |features: wgpu::Features| {
+            let experimental_features =
+                if features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+                    // SAFETY: wgpu asks to accept that such features may have bugs, and to report them. Only the
+                    // kernels of `Variant::Cooperative` use this one, and a test repeats them to see that they have
+                    // none.
+                    unsafe { wgpu::ExperimentalFeatures::enabled() }
+                } else {
+                    wgpu::ExperimentalFeatures::disabled()
+                };
+            pollster::block_on(found.adapter.request_device(&wgpu::DeviceDescriptor {
+                label: Some("anomem"),
+                required_features: features,
+                experimental_features,
+                required_limits: limits.clone(),
+                memory_hints: wgpu::MemoryHints::MemoryUsage,
+                ..Default::default()
+            }))
         };
-        let (device, queue) = pollster::block_on(found.adapter.request_device(&descriptor))
-            .map_err(|e| Error::NoAdapter(format!("{}: {e}", found.report.name)))?;
+        let features = found.adapter.features() & wanted;
+        let (device, queue) = match request(features) {
+            // What only one variant of a few kernels needs must not keep the others from running.
+            Err(_) if features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) => {
+                found.report.cooperative_matrix.clear();
+                request(features - wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+            }
+            answer => answer,
+        }
+        .map_err(|e| Error::NoAdapter(format!("{}: {e}", found.report.name)))?;
         let faults = Arc::new(Faults::default());
         faults.doing("opening");
         let told = faults.clone();
@@ -537,11 +584,11 @@ impl Gpu {
         }
         self.0.faults.begin(&p.label)?;
         let ranges: Vec<&BindingRange> = storage.iter().map(|(r, _)| r).chain([params]).collect();
-        let load = |(i, (range, slot)): (usize, (&&BindingRange, &Slot))| {
-            (*slot == Slot::Texels).then(|| self.texel_load(i, range)).transpose()
-        };
-        let loads: Vec<Option<Load>> =
-            ranges.iter().zip(&p.slots).enumerate().map(load).collect::<Result<_>>()?;
+        let slots = ranges.iter().zip(&p.slots);
+        let operands: Vec<Option<&BindingRange>> =
+            slots.map(|(range, slot)| (*slot == Slot::Texels).then_some(*range)).collect();
+        let written = storage.iter().filter(|(_, write)| *write).map(|(range, _)| range);
+        let loads = self.texel_loads(&operands, written)?;
         let entries: Vec<wgpu::BindGroupEntry<'_>> = (0..)
             .zip(ranges.iter().zip(&loads))
             .map(|(binding, (r, load))| wgpu::BindGroupEntry {
@@ -569,10 +616,15 @@ impl Gpu {
         self.0.meters.bind_groups.fetch_add(1, Ordering::Relaxed);
         let grid = fold(groups, self.0.limits.max_compute_workgroups_per_dimension)
             .ok_or_else(|| wrong(format!("{groups} workgroups do not fit two dimensions")))?;
-        let buffers = ranges.iter().map(|r| r.buffer.clone()).collect();
-        let bytes = storage.iter().map(|(r, _)| r.size).sum();
-        let loads = loads.into_iter().flatten().collect();
-        Ok(Pass { pipeline: pipeline.clone(), bind_group, loads, grid, bytes, _buffers: buffers })
+        Ok(Pass {
+            pipeline: pipeline.clone(),
+            bind_group,
+            loads: loads.into_iter().flatten().collect(),
+            grid,
+            bytes: storage.iter().map(|(r, _)| r.size).sum(),
+            storage: storage.to_vec(),
+            _params: params.buffer.clone(),
+        })
     }
 
     /// Submits the passes in order, in one compute pass unless operands are copied between them, then the copies; does
@@ -588,13 +640,18 @@ impl Gpu {
     ) -> Result<Submission> {
         self.0.faults.begin(label)?;
         let mut encoder = self.0.device.create_command_encoder(&Default::default());
-        for run in passes.chunk_by(|_, next| next.loads.is_empty()) {
-            run[0].encode_loads(&mut encoder);
+        let due = texels::due(passes);
+        let mut rest = passes.iter().zip(&due).peekable();
+        while let Some((first, loads)) = rest.next() {
+            loads.iter().for_each(|load| load.encode(&mut encoder));
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some(label),
                 timestamp_writes: None,
             });
-            run.iter().for_each(|p| p.encode(&mut pass));
+            first.encode(&mut pass);
+            while let Some((next, _)) = rest.next_if(|(_, loads)| loads.is_empty()) {
+                next.encode(&mut pass);
+            }
         }
         copies.iter().for_each(|c| c.encode(&mut encoder));
         self.send(encoder)

@@ -1,6 +1,7 @@
 //! Where the time of a step goes: one compute pass per dispatch, a GPU timestamp at either end.
 
 use super::device::{BufferCopy, Gpu, Pass};
+use super::texels;
 use crate::{Error, Result};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -207,8 +208,8 @@ impl Gpu {
             let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
             let ticks = self.create("timestamps", u64::from(count) * 8, usage)?;
             let mut encoder = device.create_command_encoder(&Default::default());
-            for (at, p) in (0..).step_by(2).zip(chunk) {
-                p.encode_loads(&mut encoder);
+            for (at, (p, loads)) in (0..).step_by(2).zip(chunk.iter().zip(texels::due(chunk))) {
+                loads.iter().for_each(|load| load.encode(&mut encoder));
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                     label: Some(p.label()),
                     timestamp_writes: Some(wgpu::ComputePassTimestampWrites {

@@ -4,8 +4,8 @@
 //! llvmpipe walks the lanes of a buffer read one by one, and its components within, each put into its vector through
 //! memory; two of 64 bits take two thirds of the time of four of 32. A texel is gathered in registers, for less than a
 //! quarter of the time of either, but has to be copied into a texture first (Mesa 22.3). So there bindings that are
-//! only read are declared as pairs of u64, and those that a shader says are read several times (`#reread`) as textures.
-//! Writes gain nothing.
+//! only read are declared as pairs of u64, and those as textures of which a shader says that this pays for the copy
+//! (`#texels`). Writes gain nothing.
 
 use std::fmt::Write;
 

@@ -132,6 +132,7 @@ const SHARED: &[(&str, &str)] = shared![
     "conv2d/winograd_load",
     "conv2d/winograd_pixel",
     "conv2d/winograd_store",
+    "conv2d/workgroup_tile",
     "cosine/backward_params",
     "cosine/tile",
     "damage/bytes",
@@ -193,15 +194,15 @@ fn import(line: &str) -> Option<String> {
 #[derive(Default)]
 struct Resolved {
     text: String,
-    reread: Vec<String>,
+    texels: Vec<String>,
     half: Vec<String>,
 }
 
 impl Resolved {
     /// The list that a line adds to, and what.
     fn directive<'a>(&mut self, line: &'a str) -> Option<(&mut Vec<String>, &'a str)> {
-        if let Some(names) = line.strip_prefix("#reread ") {
-            return Some((&mut self.reread, names));
+        if let Some(names) = line.strip_prefix("#texels ") {
+            return Some((&mut self.texels, names));
         }
         Some((&mut self.half, line.strip_prefix("#half ")?))
     }
@@ -238,12 +239,12 @@ impl Shader {
         Ok(self.resolved(consts)?.text)
     }
 
-    /// Names of the bindings whose elements are each read several times, as `#reread` lines say.
+    /// Names of the bindings that drivers with slow reads of buffers get as textures, as `#texels` lines say.
     ///
     /// # Errors
     /// An import that does not exist.
-    pub fn reread(&self) -> Result<Vec<String>> {
-        Ok(self.resolved(&[])?.reread)
+    pub fn texels(&self) -> Result<Vec<String>> {
+        Ok(self.resolved(&[])?.texels)
     }
 
     /// The bindings whose elements may lie in memory in half precision, as `#half` lines say: a bit for each, by its
@@ -405,7 +406,7 @@ fn parsed(kernel: &Kernel, dialect: Dialect) -> Result<(naga::Module, String)> {
     let resolved = kernel.shader.resolved(&kernel.consts)?;
     let form = |name: &str, written: bool| {
         let half = resolved.binding(name).is_some_and(|b| kernel.half >> b & 1 == 1);
-        let texels = dialect.texels && resolved.reread.iter().any(|n| n == name);
+        let texels = dialect.texels && resolved.texels.iter().any(|n| n == name);
         match (half, written) {
             (true, true) => Some(&reads::WRITTEN_HALVES),
             (true, false) if dialect.wide_reads => Some(&reads::WIDE_HALVES),
@@ -437,7 +438,7 @@ pub struct Dialect {
     pub copied_params: bool,
     /// Four floats are read as two u64, see [`reads`].
     pub wide_reads: bool,
-    /// What is `#reread` is read as texels, see [`reads`].
+    /// What a shader says in `#texels` lines is read as texels, see [`reads`].
     pub texels: bool,
 }
 

@@ -1,9 +1,9 @@
 //! Operands that a kernel reads from a texture, see [`super::reads`].
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
 use std::sync::Mutex;
 
-use super::device::{BindingRange, Gpu};
+use super::device::{BindingRange, Gpu, Pass, RangeId};
 use super::fault::{lock, typed};
 use crate::Result;
 
@@ -14,15 +14,82 @@ pub(super) const TEXELS_PER_ROW: u64 = 4096;
 /// Four floats.
 const BYTES: u64 = 16;
 
-/// Textures by binding and rows. A queue runs its work in order, so all passes share them.
-#[derive(Default)]
-pub(super) struct Textures(Mutex<HashMap<(usize, u32), (wgpu::Texture, wgpu::TextureView)>>);
+/// How many textures there may be beside those that one kernel needs, each as large as the second largest of these: what
+/// is copied once serves all kernels that read it in turn, such as the map that a convolution takes chunk by chunk.
+const SPARE: usize = 2;
 
-/// A copy of a range into a texture, made before the pass that reads it there.
+/// The textures of a device. A queue runs its work in order, so all passes share them.
+#[derive(Default)]
+pub(super) struct Textures(Mutex<Pool>);
+
+#[derive(Default)]
+struct Pool {
+    textures: Vec<Texture>,
+    /// What they hold when passes run in the order in which they are made: textures are chosen by it, and no more, since
+    /// buffers may be gone by now.
+    contents: Contents,
+    /// Loads so far.
+    clock: u64,
+}
+
+struct Texture {
+    rows: u32,
+    texture: wgpu::Texture,
+    view: wgpu::TextureView,
+    /// When it was last read.
+    read: u64,
+}
+
+/// An operand that a pass reads in a texture.
 pub(super) struct Load {
     from: BindingRange,
+    /// Its place in the pool.
+    place: usize,
     texture: wgpu::Texture,
     pub(super) view: wgpu::TextureView,
+}
+
+/// The range that each texture holds a copy of.
+#[derive(Default)]
+struct Contents(Vec<Option<RangeId>>);
+
+impl Contents {
+    fn hold(&self, place: usize, range: RangeId) -> bool {
+        self.0.get(place) == Some(&Some(range))
+    }
+
+    fn put(&mut self, place: usize, range: RangeId) {
+        if self.0.len() <= place {
+            self.0.resize(place + 1, None);
+        }
+        self.0[place] = Some(range);
+    }
+
+    /// Copies of what is written are of no use any more.
+    fn written(&mut self, range: RangeId) {
+        for held in &mut self.0 {
+            *held = held.filter(|held| !held.overlaps(range));
+        }
+    }
+}
+
+/// Which operands each of the passes has to have copied, when they run one after another.
+pub(super) fn due(passes: &[Pass]) -> Vec<Vec<&Load>> {
+    let mut contents = Contents::default();
+    let mut all = Vec::with_capacity(passes.len());
+    for pass in passes {
+        let missing = |load: &&Load| !contents.hold(load.place, load.from.id());
+        let due: Vec<&Load> = pass.loads().iter().filter(missing).collect();
+        due.iter().for_each(|load| contents.put(load.place, load.from.id()));
+        pass.written().for_each(|range| contents.written(range.id()));
+        all.push(due);
+    }
+    all
+}
+
+/// Rows that so many bytes fill.
+fn rows_of(bytes: u64) -> u32 {
+    (bytes / BYTES).div_ceil(TEXELS_PER_ROW) as u32
 }
 
 impl Load {
@@ -59,19 +126,94 @@ fn parts(texels: u64) -> impl Iterator<Item = [u64; 3]> {
     all.into_iter().filter(|[_, width, height]| width * height > 0)
 }
 
+impl Pool {
+    /// Where a pass finds `from`: where it is already, or else in the texture that has not been read for longest, of
+    /// those that are large enough; what fills less than a row, as channels do, does not take the place of maps if
+    /// there is another. `taken`: those in which the pass finds other operands.
+    fn place(&self, from: &BindingRange, taken: &[usize]) -> Option<usize> {
+        let needed = rows_of(from.size);
+        let fits = |at: &usize| self.textures[*at].rows >= needed && !taken.contains(at);
+        (0..self.textures.len()).filter(fits).min_by_key(|at| {
+            let Texture { rows, read, .. } = self.textures[*at];
+            (!self.contents.hold(*at, from.id()), rows.min(2) > needed, read)
+        })
+    }
+}
+
 impl Gpu {
-    /// How the operand of a binding gets into its texture, which is created if there is none of its size.
+    /// Makes textures for passes of which each reads operands of so many bytes in them.
     ///
     /// # Errors
     /// No memory left.
-    pub(super) fn texel_load(&self, binding: usize, from: &BindingRange) -> Result<Load> {
-        // Few sizes, so that there are few textures.
-        let rows = (from.size / BYTES).div_ceil(TEXELS_PER_ROW).next_power_of_two() as u32;
-        let mut textures = lock(&self.0.textures.0);
-        let from = from.clone();
-        if let Some((texture, view)) = textures.get(&(binding, rows)).cloned() {
-            return Ok(Load { from, texture, view });
+    pub(crate) fn reserve_texels(&self, passes: impl IntoIterator<Item = Vec<u64>>) -> Result<()> {
+        // The largest of any pass, the largest second one, and so on.
+        let mut needs: Vec<u32> = Vec::new();
+        for mut sizes in passes {
+            sizes.sort_unstable_by_key(|bytes| Reverse(*bytes));
+            needs.resize(needs.len().max(sizes.len()), 0);
+            needs.iter_mut().zip(sizes).for_each(|(need, bytes)| *need = rows_of(bytes).max(*need));
         }
+        let mut pool = lock(&self.0.textures.0);
+        self.extend(&mut pool, &needs)?;
+        if let Some(&second) = needs.get(1) {
+            needs.splice(1..1, [second; SPARE]);
+            // Where there is no memory for them, more is copied.
+            self.extend(&mut pool, &needs).ok();
+        }
+        Ok(())
+    }
+
+    /// Adds textures until the largest, the second largest and so on have as many rows as asked, in falling order.
+    fn extend(&self, pool: &mut Pool, needs: &[u32]) -> Result<()> {
+        let mut rows: Vec<u32> = pool.textures.iter().map(|t| t.rows).collect();
+        for (k, need) in needs.iter().enumerate() {
+            rows.sort_unstable_by_key(|rows| Reverse(*rows));
+            if rows.get(k).is_none_or(|rows| rows < need) {
+                pool.textures.push(self.texture(*need)?);
+                rows.push(*need);
+            }
+        }
+        Ok(())
+    }
+
+    /// How a pass gets the operands that it reads in textures, which are created if none is large enough and free.
+    /// `written`: what the pass writes.
+    ///
+    /// # Errors
+    /// No memory left.
+    pub(super) fn texel_loads<'a>(
+        &self,
+        operands: &[Option<&BindingRange>],
+        written: impl Iterator<Item = &'a BindingRange>,
+    ) -> Result<Vec<Option<Load>>> {
+        let mut loads: Vec<Option<Load>> = operands.iter().map(|_| None).collect();
+        let mut order: Vec<(usize, &BindingRange)> =
+            operands.iter().enumerate().filter_map(|(i, o)| Some((i, (*o)?))).collect();
+        // The largest first: a small one must not take its texture.
+        order.sort_by_key(|(_, range)| Reverse(range.size));
+        let mut pool = lock(&self.0.textures.0);
+        let mut taken = Vec::new();
+        for (i, from) in order {
+            let place = match pool.place(from, &taken) {
+                Some(place) => place,
+                None => {
+                    pool.textures.push(self.texture(rows_of(from.size))?);
+                    pool.textures.len() - 1
+                }
+            };
+            taken.push(place);
+            pool.clock += 1;
+            pool.textures[place].read = pool.clock;
+            pool.contents.put(place, from.id());
+            let Texture { texture, view, .. } = &pool.textures[place];
+            let (texture, view) = (texture.clone(), view.clone());
+            loads[i] = Some(Load { from: from.clone(), place, texture, view });
+        }
+        written.for_each(|range| pool.contents.written(range.id()));
+        Ok(loads)
+    }
+
+    fn texture(&self, rows: u32) -> Result<Texture> {
         let label = "operands read as texels";
         let bytes = TEXELS_PER_ROW * BYTES * u64::from(rows);
         self.within_budget(label, bytes)?;
@@ -95,14 +237,31 @@ impl Gpu {
         }
         self.0.took(bytes);
         let view = texture.create_view(&Default::default());
-        textures.insert((binding, rows), (texture.clone(), view.clone()));
-        Ok(Load { from, texture, view })
+        Ok(Texture { rows, texture, view, read: 0 })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_lasts_until_something_of_its_range_is_written() {
+        let range = |buffer, start, end| RangeId { buffer, start, end };
+        let mut contents = Contents::default();
+        contents.put(1, range(7, 256, 512));
+        assert!(contents.hold(1, range(7, 256, 512)) && !contents.hold(0, range(7, 256, 512)));
+        assert!(!contents.hold(1, range(7, 256, 768)) && !contents.hold(1, range(8, 256, 512)));
+        for other in [range(8, 0, 1024), range(7, 0, 256), range(7, 512, 1024)] {
+            contents.written(other);
+            assert!(contents.hold(1, range(7, 256, 512)));
+        }
+        for overlapping in [range(7, 0, 260), range(7, 508, 512), range(7, 256, 512)] {
+            contents.put(1, range(7, 256, 512));
+            contents.written(overlapping);
+            assert!(!contents.hold(1, range(7, 256, 512)));
+        }
+    }
 
     #[test]
     fn parts_hold_every_texel_once() {

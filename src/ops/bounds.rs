@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 params! {
     /// Params of `multiply_add`.
-    pub struct MultiplyAddParams { len: u32, rounds: u32, factor: f32, term: f32 }
+    pub struct MultiplyAddParams { len: u32, rounds: u32, factor: f32 }
 }
 
 static COPY: Shader = shader!("bounds", "copy", Elementwise);
@@ -16,8 +16,8 @@ static MULTIPLY_ADD: Shader = shader!("bounds", "multiply_add", MultiplyAddParam
 /// The family's shaders.
 pub const SHADERS: &[&Shader] = &[&COPY, &MULTIPLY_ADD];
 
-/// Multiply-adds of one chain in a round of [`multiply_adds`].
-pub const CHAIN: usize = 16;
+/// Steps of the chains in a round of [`multiply_adds`].
+pub const STEPS: usize = 16;
 
 /// Chains for each element of x.
 const CHAINS: usize = 3;
@@ -34,26 +34,22 @@ pub fn copy(tape: &mut Tape, x: Value) -> Result<Value> {
     Ok(y)
 }
 
-/// Of each element of `x`: the sum of three chains that start from it plus 0, 1 and 2, and go on
-/// `rounds` times [`CHAIN`] times as `a <- a factor + term`.
+/// Of every four elements x of `x`: a + b + c after [`STEPS`] steps in each of `rounds` rounds of
+/// `a, b, c <- a factor + b', b factor + c', c factor + a'`, which start at x, x + 1 and x + 2; v' is v turned by one
+/// element.
 ///
 /// # Errors
 /// A length that is not a multiple of 4, more rounds than a loop may have.
-pub fn multiply_adds(
-    tape: &mut Tape,
-    x: Value,
-    rounds: usize,
-    [factor, term]: [f32; 2],
-) -> Result<Value> {
+pub fn multiply_adds(tape: &mut Tape, x: Value, rounds: usize, factor: f32) -> Result<Value> {
     let (shape, vectors) = vectors_of(tape, "bounds.multiply_add", x)?;
     if rounds > LOOP_LIMIT {
         let message = format!("{rounds} rounds, expected at most {LOOP_LIMIT}");
         return Err(Error::shape("bounds.multiply_add", message));
     }
     let y = tape.temporary("bounds.multiply_add", &shape, Element::F32)?;
-    let params = MultiplyAddParams { len: vectors as u32, rounds: rounds as u32, factor, term };
+    let params = MultiplyAddParams { len: vectors as u32, rounds: rounds as u32, factor };
     let launch = Dispatch::new(Kernel::new(&MULTIPLY_ADD), &params, groups_for(vectors));
-    let flops = 2 * CHAINS * CHAIN * rounds * tape.len(x);
+    let flops = 2 * CHAINS * STEPS * rounds * tape.len(x);
     tape.dispatch(launch.flops(flops as u64).read(x).write(y));
     Ok(y)
 }

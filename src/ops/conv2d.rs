@@ -182,7 +182,8 @@ pub(super) fn backward_weight(
     grad_y: Value,
 ) -> Result<Value> {
     let grad = tape.temporary("conv2d.grad_weight", &s.weight(), Element::F32)?;
-    if let Some(winograd) = Winograd::new(variant, tape.tuning(), s) {
+    let winograd = Winograd::new(variant, tape.tuning(), s);
+    if let Some(winograd) = winograd.and_then(Winograd::of_weights) {
         winograd.backward_weight(tape, [x, grad_y, grad])?;
         return Ok(grad);
     }

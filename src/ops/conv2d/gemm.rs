@@ -79,7 +79,7 @@ pub(super) enum Tile {
 }
 
 /// Columns of a workgroup's tile in fours.
-fn workgroup_quads(tuning: &Tuning, columns: u32) -> u32 {
+pub(super) fn workgroup_quads(tuning: &Tuning, columns: u32) -> u32 {
     match u64::from(columns) {
         n if n <= tuning.workgroup.narrow_to => 4,
         n if n <= tuning.workgroup.middle_to => 8,

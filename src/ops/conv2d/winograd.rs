@@ -2,7 +2,7 @@
 //! "Fast Algorithms for Convolutional Neural Networks", F(4 x 4, 3 x 3) and F(2 x 2, 3 x 3)): what is multiplied is
 //! transformed to as many points, each point takes one matrix product, and the result is transformed back.
 
-use super::gemm::subgroup_quads;
+use super::gemm::{subgroup_quads, workgroup_quads};
 use super::{Sizes, groups_for};
 use crate::Result;
 use crate::autograd::{Dispatch, Element, Tape, Value};
@@ -25,10 +25,15 @@ params! {
 }
 params! {
     /// A matrix product per point.
-    pub struct Product { rows: u32, k_quads: u32, n_quads: u32, add: u32 }
+    pub struct SubgroupProduct { rows: u32, k_quads: u32, n_quads: u32, add: u32 }
+}
+params! {
+    /// The same, never added.
+    pub struct TiledProduct { rows: u32, k_quads: u32, n_quads: u32 }
 }
 
-static PRODUCT: Shader = shader!("conv2d", "winograd_product_subgroup", Product);
+static SUBGROUP_PRODUCT: Shader = shader!("conv2d", "winograd_product_subgroup", SubgroupProduct);
+static TILED_PRODUCT: Shader = shader!("conv2d", "winograd_product_tiled", TiledProduct);
 
 /// The transforms for tiles of one size.
 struct Form {
@@ -70,14 +75,18 @@ pub(super) const SHADERS: &[&Shader] = &[
     &FOUR.grad,
     &FOUR.weight,
     &FOUR.weight_grad,
-    &PRODUCT,
+    &SUBGROUP_PRODUCT,
+    &TILED_PRODUCT,
 ];
 
 /// The constants that are restated, with every value.
-pub(super) const RESTATED: &[Restated] = &[(
-    &PRODUCT,
-    &[("LANES", &[4, 8]), ("QUADS", &[4, 8]), ("TRANSPOSED", &[0, 1]), ("BY_COLUMN", &[0, 1])],
-)];
+pub(super) const RESTATED: &[Restated] = &[
+    (
+        &SUBGROUP_PRODUCT,
+        &[("LANES", &[4, 8]), ("QUADS", &[4, 8]), ("TRANSPOSED", &[0, 1]), ("BY_COLUMN", &[0, 1])],
+    ),
+    (&TILED_PRODUCT, &[("QUADS", &[4, 8, 16]), ("BY_COLUMN", &[0, 1])]),
+];
 
 /// Most channels: beyond, the points of the weights alone would near the binding limit of small adapters,
 /// 128 MiB.
@@ -97,13 +106,23 @@ enum Order {
     Transposed,
 }
 
+/// A product of matrices for each point.
+struct Product {
+    order: Order,
+    rows: u32,
+    k_quads: u32,
+    n_quads: u32,
+    /// To what the result holds.
+    add: bool,
+}
+
 /// A convolution that is done this way.
 #[derive(Clone, Copy)]
 pub(super) struct Winograd<'a> {
     s: &'a Sizes,
-    lanes: u32,
+    variant: Variant,
+    tuning: Tuning,
     form: &'static Form,
-    chunk_bytes: u64,
 }
 
 impl Form {
@@ -130,7 +149,9 @@ struct Grid {
 impl<'a> Winograd<'a> {
     /// Where the variant has the kernels, the shape suits them, and the saved multiplications outweigh the transforms.
     pub(super) fn new(variant: Variant, tuning: &Tuning, s: &'a Sizes) -> Option<Self> {
-        let Variant::Subgroup { lanes } = variant else { return None };
+        if !matches!(variant, Variant::Subgroup { .. } | Variant::Tiled) {
+            return None;
+        }
         let square = s.kernel_height == 3 && s.kernel_width == 3 && s.stride == 1 && s.padding <= 2;
         let fits = |channels: u32| channels <= MOST_CHANNELS && channels.is_multiple_of(4);
         if !(square && fits(s.channels) && fits(s.out_channels)) {
@@ -148,7 +169,13 @@ impl<'a> Winograd<'a> {
             w if narrowest >= w.two_channels => &TWO,
             _ => return None,
         };
-        Some(Self { s, lanes, form, chunk_bytes: tuning.winograd.chunk_bytes })
+        Some(Self { s, variant, tuning: *tuning, form })
+    }
+
+    /// Where the gradient of the weights goes this way too: on GPUs, with many more workgroups than this product has
+    /// tiles, sharing out the pixels of a plain one serves better.
+    pub(super) fn of_weights(self) -> Option<Self> {
+        matches!(self.variant, Variant::Subgroup { .. }).then_some(self)
     }
 
     fn grid(&self, height: u32, width: u32) -> Grid {
@@ -158,7 +185,7 @@ impl<'a> Winograd<'a> {
         let points = self.form.points();
         let each = u64::from(4 * points * (self.s.channels + self.s.out_channels));
         // Whole product tiles, evenly shared.
-        let most = (self.chunk_bytes / each).max(64);
+        let most = (self.tuning.winograd.chunk_bytes / each).max(64);
         let chunks = u64::from(total).div_ceil(most);
         let chunk = u64::from(total).div_ceil(chunks).next_multiple_of(64) as u32;
         Grid { rows, columns, chunk, total }
@@ -179,17 +206,24 @@ impl<'a> Winograd<'a> {
         self.s.channels * self.s.out_channels / 4
     }
 
-    fn product(&self, order: Order, p: &Product) -> Dispatch {
-        let quads = subgroup_quads(self.lanes, 4 * p.n_quads, true);
-        let consts = [
-            ("LANES", self.lanes),
-            ("QUADS", quads),
-            ("TRANSPOSED", u32::from(matches!(order, Order::Transposed))),
-            ("BY_COLUMN", u32::from(matches!(order, Order::ByColumn))),
-        ];
-        let groups =
-            self.form.points() * p.rows.div_ceil(8 * self.lanes) * p.n_quads.div_ceil(quads);
-        Dispatch::new(Kernel::with(&PRODUCT, &consts), p, u64::from(groups))
+    fn product(&self, p: &Product) -> Dispatch {
+        let Product { order, rows, k_quads, n_quads, add } = *p;
+        let by_column = ("BY_COLUMN", u32::from(matches!(order, Order::ByColumn)));
+        let groups = |high: u32, quads: u32| {
+            u64::from(self.form.points() * rows.div_ceil(high) * n_quads.div_ceil(quads))
+        };
+        if let Variant::Subgroup { lanes } = self.variant {
+            let quads = subgroup_quads(lanes, 4 * n_quads, true);
+            let transposed = u32::from(matches!(order, Order::Transposed));
+            let consts =
+                [("LANES", lanes), ("QUADS", quads), ("TRANSPOSED", transposed), by_column];
+            let kernel = Kernel::with(&SUBGROUP_PRODUCT, &consts);
+            let params = SubgroupProduct { rows, k_quads, n_quads, add: u32::from(add) };
+            return Dispatch::new(kernel, &params, groups(8 * lanes, quads));
+        }
+        let quads = workgroup_quads(&self.tuning, 4 * n_quads);
+        let kernel = Kernel::with(&TILED_PRODUCT, &[("QUADS", quads), by_column]);
+        Dispatch::new(kernel, &TiledProduct { rows, k_quads, n_quads }, groups(128, quads))
     }
 
     fn points_of_weight(&self, tape: &mut Tape, weight: Value, turned: bool) -> Result<Value> {
@@ -240,8 +274,8 @@ impl<'a> Winograd<'a> {
             let tiles = grid.tiles(first, &of_out);
             let to = self.points(tape, &tiles)?;
             let (rows, k_quads, n_quads) = (tiles.tiles, of_source.quads, of_out.quads);
-            let p = Product { rows, k_quads, n_quads, add: 0 };
-            tape.dispatch(self.product(order, &p).read(from).read(weight).write(to));
+            let p = Product { order, rows, k_quads, n_quads, add: false };
+            tape.dispatch(self.product(&p).read(from).read(weight).write(to));
             let groups = groups_for((tiles.tiles * tiles.quads) as usize);
             let back = Dispatch::new(Kernel::new(&self.form.output), &tiles, groups);
             tape.dispatch(back.read(to).write(out));
@@ -282,9 +316,8 @@ impl<'a> Winograd<'a> {
             let left = self.transform(tape, &self.form.source, &seen, x)?;
             let right = self.transform(tape, &self.form.grad, &tiles, grad_y)?;
             let k_quads = tiles.tiles / 4;
-            let (rows, n_quads, add) = (self.s.channels, of_y.quads, u32::from(first > 0));
-            let p = Product { rows, k_quads, n_quads, add };
-            let launch = self.product(Order::Transposed, &p);
+            let (order, rows, n_quads) = (Order::Transposed, self.s.channels, of_y.quads);
+            let launch = self.product(&Product { order, rows, k_quads, n_quads, add: first > 0 });
             tape.dispatch(launch.read(left).read(right).write(sum));
         }
         let p = WeightGrad { pairs: self.pairs() };
@@ -361,7 +394,10 @@ mod tests {
                 let eight = Variant::Subgroup { lanes: 8 };
                 assert_eq!(side(eight, &tuning, images, size, channels), want, "{size} {channels}");
             }
-            assert_eq!(side(Variant::Tiled, &tuning, 1, size, channels), None);
+            assert_eq!(side(Variant::Tiled, &tuning, 1, size, channels), want);
+            for none in [Variant::Simple, Variant::Cooperative] {
+                assert_eq!(side(none, &tuning, 1, size, channels), None);
+            }
         }
     }
 }
