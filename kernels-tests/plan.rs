@@ -45,7 +45,7 @@ fn what_is_read_before_and_after_a_write_is_read_anew() {
             Input::Constant(&[1], &[0.5]),
             Input::Integers(&[1], &[0]),
         ];
-        let outcome = run_case(gpu, gpu.report().variant(), &inputs, &[&[]; 3], |t, x| {
+        let outcome = run_case(gpu, gpu.report().variant(), &inputs, &[&[][..]; 3], |t, x| {
             let sums = [add(t, x[0], x[1])?, add(t, x[1], x[0])?];
             optimizer::sgd(t, &options, x[0], x[1], x[2], x[3], x[4])?;
             Ok([&sums[..], &[add(t, x[0], x[1])?]].concat())
