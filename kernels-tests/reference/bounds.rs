@@ -5,22 +5,21 @@ use super::Out;
 pub fn multiply_adds(x: &[f64], steps: usize, factor: f64) -> Out {
     let (mut value, mut mag) = (Vec::new(), Vec::new());
     for four in x.chunks(4) {
-        for (out, factor, sign) in [(&mut value, factor, false), (&mut mag, factor.abs(), true)] {
-            let start = |more: f64| -> Vec<f64> {
-                let of = |x: &f64| if sign { (x + more).abs() } else { x + more };
-                four.iter().map(of).collect()
-            };
-            let mut chains = [0.0, 1.0, 2.0].map(start);
-            for _ in 0..steps {
-                chains = std::array::from_fn(|chain| {
-                    let (own, next) = (&chains[chain], &chains[(chain + 1) % 3]);
-                    (0..4).map(|i| own[i] * factor + next[(i + 1) % 4]).collect()
-                });
-            }
-            out.extend((0..4).map(|i| chains.iter().map(|chain| chain[i]).sum::<f64>()));
-        }
+        let start = [0.0, 1.0, 2.0].map(|more| std::array::from_fn(|i| four[i] + more));
+        value.extend(sums(start, steps, factor));
+        mag.extend(sums(start.map(|v| v.map(f64::abs)), steps, factor.abs()));
     }
     Out { value, mag }
+}
+
+fn sums(mut chains: [[f64; 4]; 3], steps: usize, factor: f64) -> [f64; 4] {
+    for _ in 0..steps {
+        chains = std::array::from_fn(|chain| {
+            let (own, next) = (chains[chain], chains[(chain + 1) % 3]);
+            std::array::from_fn(|i| own[i] * factor + next[(i + 1) % 4])
+        });
+    }
+    std::array::from_fn(|i| chains.iter().map(|chain| chain[i]).sum())
 }
 
 #[test]

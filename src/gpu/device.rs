@@ -171,7 +171,6 @@ pub struct Pass {
     /// Operands that the kernel reads from textures.
     loads: Vec<Load>,
     grid: [u32; 3],
-    bytes: u64,
     /// The storage bindings, and whether they are written. The bind group keeps the driver's memory alive; this and
     /// the next keep it counted.
     storage: Vec<(BindingRange, bool)>,
@@ -192,7 +191,7 @@ impl Pass {
     /// Bytes of the storage bindings, each counted once: what a kernel moves that reads or writes
     /// each element once.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.storage.iter().map(|(range, _)| range.size).sum()
     }
 
     /// What the kernel reads from textures.
@@ -621,7 +620,6 @@ impl Gpu {
             bind_group,
             loads: loads.into_iter().flatten().collect(),
             grid,
-            bytes: storage.iter().map(|(r, _)| r.size).sum(),
             storage: storage.to_vec(),
             _params: params.buffer.clone(),
         })
@@ -640,8 +638,7 @@ impl Gpu {
     ) -> Result<Submission> {
         self.0.faults.begin(label)?;
         let mut encoder = self.0.device.create_command_encoder(&Default::default());
-        let due = texels::due(passes);
-        let mut rest = passes.iter().zip(&due).peekable();
+        let mut rest = texels::due(passes).peekable();
         while let Some((first, loads)) = rest.next() {
             loads.iter().for_each(|load| load.encode(&mut encoder));
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {

@@ -208,7 +208,7 @@ impl Gpu {
             let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
             let ticks = self.create("timestamps", u64::from(count) * 8, usage)?;
             let mut encoder = device.create_command_encoder(&Default::default());
-            for (at, (p, loads)) in (0..).step_by(2).zip(chunk.iter().zip(texels::due(chunk))) {
+            for (at, (p, loads)) in (0..).step_by(2).zip(texels::due(chunk)) {
                 loads.iter().for_each(|load| load.encode(&mut encoder));
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                     label: Some(p.label()),

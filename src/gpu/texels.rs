@@ -73,18 +73,16 @@ impl Contents {
     }
 }
 
-/// Which operands each of the passes has to have copied, when they run one after another.
-pub(super) fn due(passes: &[Pass]) -> Vec<Vec<&Load>> {
+/// The passes, each with the operands that have to be copied before it when they run one after another.
+pub(super) fn due(passes: &[Pass]) -> impl Iterator<Item = (&Pass, Vec<&Load>)> {
     let mut contents = Contents::default();
-    let mut all = Vec::with_capacity(passes.len());
-    for pass in passes {
+    passes.iter().map(move |pass| {
         let missing = |load: &&Load| !contents.hold(load.place, load.from.id());
         let due: Vec<&Load> = pass.loads().iter().filter(missing).collect();
         due.iter().for_each(|load| contents.put(load.place, load.from.id()));
         pass.written().for_each(|range| contents.written(range.id()));
-        all.push(due);
-    }
-    all
+        (pass, due)
+    })
 }
 
 /// Rows that so many bytes fill.

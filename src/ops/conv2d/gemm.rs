@@ -79,7 +79,7 @@ pub(super) enum Tile {
 }
 
 /// Columns of a workgroup's tile in fours.
-pub(super) fn workgroup_quads(tuning: &Tuning, columns: u32) -> u32 {
+fn workgroup_quads(tuning: &Tuning, columns: u32) -> u32 {
     match u64::from(columns) {
         n if n <= tuning.workgroup.narrow_to => 4,
         n if n <= tuning.workgroup.middle_to => 8,
@@ -89,7 +89,7 @@ pub(super) fn workgroup_quads(tuning: &Tuning, columns: u32) -> u32 {
 
 /// Columns of a subgroup's tile in fours, where a wide one is `worth` it: not where a whole half of it
 /// would be surplus.
-pub(super) fn subgroup_quads(lanes: u32, columns: u32, worth: bool) -> u32 {
+fn subgroup_quads(lanes: u32, columns: u32, worth: bool) -> u32 {
     let filled = columns.next_multiple_of(32) == columns.next_multiple_of(16);
     if worth && lanes == 8 && filled { 8 } else { 4 }
 }
@@ -149,7 +149,7 @@ impl Tile {
     }
 
     /// Rows and columns of one workgroup.
-    fn sizes(self) -> [u64; 2] {
+    pub(super) fn sizes(self) -> [u64; 2] {
         match self {
             Self::Subgroup { lanes, quads } => [8 * u64::from(lanes), 4 * u64::from(quads)],
             Self::Workgroup { quads } | Self::Fragments { quads } => [128, 4 * u64::from(quads)],

@@ -2,7 +2,7 @@
 //! "Fast Algorithms for Convolutional Neural Networks", F(4 x 4, 3 x 3) and F(2 x 2, 3 x 3)): what is multiplied is
 //! transformed to as many points, each point takes one matrix product, and the result is transformed back.
 
-use super::gemm::{subgroup_quads, workgroup_quads};
+use super::gemm::Tile;
 use super::{Sizes, groups_for};
 use crate::Result;
 use crate::autograd::{Dispatch, Element, Tape, Value};
@@ -209,21 +209,28 @@ impl<'a> Winograd<'a> {
     fn product(&self, p: &Product) -> Dispatch {
         let Product { order, rows, k_quads, n_quads, add } = *p;
         let by_column = ("BY_COLUMN", u32::from(matches!(order, Order::ByColumn)));
-        let groups = |high: u32, quads: u32| {
-            u64::from(self.form.points() * rows.div_ceil(high) * n_quads.div_ceil(quads))
+        // However small: a product of each point together is worth a wide tile.
+        let tile = Tile::new(self.variant, &self.tuning, u64::MAX, 4 * n_quads);
+        let groups = |tile: Tile| {
+            let [high, wide] = tile.sizes();
+            let tiles = u64::from(rows).div_ceil(high) * u64::from(4 * n_quads).div_ceil(wide);
+            u64::from(self.form.points()) * tiles
         };
-        if let Variant::Subgroup { lanes } = self.variant {
-            let quads = subgroup_quads(lanes, 4 * n_quads, true);
-            let transposed = u32::from(matches!(order, Order::Transposed));
-            let consts =
-                [("LANES", lanes), ("QUADS", quads), ("TRANSPOSED", transposed), by_column];
-            let kernel = Kernel::with(&SUBGROUP_PRODUCT, &consts);
-            let params = SubgroupProduct { rows, k_quads, n_quads, add: u32::from(add) };
-            return Dispatch::new(kernel, &params, groups(8 * lanes, quads));
+        match tile {
+            Some(tile @ Tile::Subgroup { lanes, quads }) => {
+                let transposed = u32::from(matches!(order, Order::Transposed));
+                let consts =
+                    [("LANES", lanes), ("QUADS", quads), ("TRANSPOSED", transposed), by_column];
+                let kernel = Kernel::with(&SUBGROUP_PRODUCT, &consts);
+                let params = SubgroupProduct { rows, k_quads, n_quads, add: u32::from(add) };
+                Dispatch::new(kernel, &params, groups(tile))
+            }
+            Some(tile @ Tile::Workgroup { quads }) => {
+                let kernel = Kernel::with(&TILED_PRODUCT, &[("QUADS", quads), by_column]);
+                Dispatch::new(kernel, &TiledProduct { rows, k_quads, n_quads }, groups(tile))
+            }
+            other => unreachable!("Winograd's points with {other:?}"),
         }
-        let quads = workgroup_quads(&self.tuning, 4 * n_quads);
-        let kernel = Kernel::with(&TILED_PRODUCT, &[("QUADS", quads), by_column]);
-        Dispatch::new(kernel, &TiledProduct { rows, k_quads, n_quads }, groups(128, quads))
     }
 
     fn points_of_weight(&self, tape: &mut Tape, weight: Value, turned: bool) -> Result<Value> {
