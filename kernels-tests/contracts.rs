@@ -2,7 +2,7 @@
 //! compiler takes and that fit WebGPU's default limits.
 
 use crate::harness::{gpu, is_listed, root};
-use anomem::gpu::{Dialect, Kernel, driver_module_of, layout_of, module_of, shared_files};
+use anomem::gpu::{Dialect, Kernel, Texels, driver_module_of, layout_of, module_of, shared_files};
 use anomem::ops::{self, shaders};
 use naga::back::{hlsl, msl, spv};
 use std::collections::BTreeSet;
@@ -161,7 +161,10 @@ fn entry_points_bindings_and_guards_are_as_agreed() {
         assert!(!all.contains("arrayLength"), "{label}: sizes come from Params");
         for name in shader.texels().unwrap() {
             let declared = format!("var<storage, read> {name}: array<vec4<f32>>;");
-            assert!(all.contains(&declared), "{label}: #texels {name}, which is not `{declared}`");
+            assert!(
+                all.contains(&declared),
+                "{label}: #texels or #reread {name}, which is not `{declared}`"
+            );
         }
     }
 }
@@ -224,8 +227,8 @@ fn every_kernel_translates_for_every_backend() {
     for kernel in kernels() {
         let name = kernel.name();
         for llvmpipe in [true, false] {
-            let dialect =
-                Dialect { copied_params: llvmpipe, wide_reads: llvmpipe, texels: llvmpipe };
+            let texels = if llvmpipe { Texels::All } else { Texels::None };
+            let dialect = Dialect { copied_params: llvmpipe, wide_reads: llvmpipe, texels };
             let (module, info) = driver_module_of(&kernel, dialect).unwrap();
             let (version, target) = if is_cooperative(&module) { cooperative } else { plain };
             let words = spv::write_vec(&module, &info, &spirv_options(version), None)

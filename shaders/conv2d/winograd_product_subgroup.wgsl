@@ -14,7 +14,7 @@ struct Params {
     add: u32, // 1: to what out holds
 }
 
-#texels left, right
+#reread left, right
 @group(0) @binding(0) var<storage, read> left: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> right: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // [points, rows, N / 4]

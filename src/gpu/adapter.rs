@@ -1,6 +1,6 @@
 //! Listing and choosing adapters.
 
-use super::shader::Dialect;
+use super::shader::{Dialect, Texels};
 use super::tuning::{KernelChoice, Tuning};
 use crate::{Error, Result};
 use std::fmt;
@@ -99,14 +99,18 @@ impl AdapterReport {
     pub(super) fn dialect(&self) -> Dialect {
         let llvmpipe = self.name.contains("llvmpipe");
         let wide_reads = llvmpipe && self.int64;
-        let texels = llvmpipe && !(wide_reads && inserts_lanes_in_registers());
+        let texels = match llvmpipe {
+            true if wide_reads && inserts_lanes_in_registers() => Texels::Reread,
+            true => Texels::All,
+            false => Texels::None,
+        };
         Dialect { copied_params: llvmpipe, wide_reads, texels }
     }
 }
 
 /// Whether this processor puts a 64-bit value into a lane that is known at run time without going through memory.
 /// LLVM compares and selects with AVX-512 and stores and loads again without; reads of storage then cost three times
-/// as much, and a copy into a texture pays.
+/// as much, and a copy into a texture also pays for what is read a few times.
 fn inserts_lanes_in_registers() -> bool {
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     return std::is_x86_feature_detected!("avx512f");

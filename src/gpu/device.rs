@@ -248,6 +248,9 @@ impl Gpu {
                 max_inter_stage_shader_variables: available
                     .max_inter_stage_shader_variables
                     .min(wgpu::Limits::default().max_inter_stage_shader_variables),
+                // Only drivers that get operands as textures need more than the default.
+                max_storage_textures_per_shader_stage: available
+                    .max_storage_textures_per_shader_stage,
                 ..wgpu::Limits::default()
             }
         } else {
@@ -666,10 +669,10 @@ fn binding_type(slot: &Slot, copied_params: bool) -> wgpu::BindingType {
     let buffer =
         |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
     match slot {
-        Slot::Texels => wgpu::BindingType::Texture {
-            sample_type: wgpu::TextureSampleType::Float { filterable: false },
+        Slot::Texels => wgpu::BindingType::StorageTexture {
+            access: wgpu::StorageTextureAccess::ReadOnly,
+            format: wgpu::TextureFormat::Rgba32Float,
             view_dimension: wgpu::TextureViewDimension::D2,
-            multisampled: false,
         },
         Slot::Uniform(_) if !copied_params => buffer(wgpu::BufferBindingType::Uniform),
         _ => buffer(wgpu::BufferBindingType::Storage { read_only: false }),

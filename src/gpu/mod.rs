@@ -17,8 +17,8 @@ pub use device::{
 };
 pub use profile::{KernelTime, Profile};
 pub use shader::{
-    Dialect, Field, Kernel, Restated, Scalar, Shader, driver_module_of, layout_of, module_of,
-    shared_files,
+    Dialect, Field, Kernel, Restated, Scalar, Shader, Texels, driver_module_of, layout_of,
+    module_of, shared_files,
 };
 pub use tuning::{
     KernelChoice, SubgroupTuning, THRESHOLDS, Threshold, Tuning, WinogradTuning, WorkgroupTuning,

@@ -2,10 +2,11 @@
 //! and as a driver reads them fastest, where a read of a storage buffer costs by the access.
 //!
 //! llvmpipe walks the lanes of a buffer read one by one, and its components within, each put into its vector through
-//! memory; two of 64 bits take two thirds of the time of four of 32. A texel is gathered in registers, for less than a
-//! quarter of the time of either, but has to be copied into a texture first (Mesa 22.3). So there bindings that are
-//! only read are declared as pairs of u64, and those as textures of which a shader says that this pays for the copy
-//! (`#texels`). Writes gain nothing.
+//! memory; two of 64 bits take two thirds of the time of four of 32. A texel of a storage texture is gathered in
+//! registers: some 60 instructions for eight lanes instead of 280, and no branch; of a sampled texture it takes a call
+//! of a function. But it has to be copied into the texture first (Mesa 22.3). So there bindings that are only read are
+//! declared as pairs of u64, and those as textures of which a shader says that this pays for the copy (`#texels`, and
+//! `#reread` if it does even where pairs are put together in registers). Writes gain nothing.
 
 use std::fmt::Write;
 
@@ -56,13 +57,13 @@ pub(super) const WRITTEN_HALVES: Form = Form {
     assigned: Some("packed_halves"),
 };
 
-/// Texels of a texture, in rows of [`TEXELS_PER_ROW`].
+/// Texels of a storage texture, in rows of [`TEXELS_PER_ROW`].
 pub(super) const TEXELS: Form = Form {
     storage: "var ",
-    ty: ": texture_2d<f32>;",
+    ty: ": texture_storage_2d<rgba32float, read>;",
     open: "textureLoad(",
     index: ", texel(",
-    close: "), 0)",
+    close: "))",
     assigned: None,
 };
 
@@ -252,10 +253,13 @@ mod tests {
             _ => None,
         };
         let new = rewritten(text, forms);
-        assert!(new.contains("@binding(0) var a: texture_2d<f32>;\n"), "{new}");
+        assert!(
+            new.contains("@binding(0) var a: texture_storage_2d<rgba32float, read>;\n"),
+            "{new}"
+        );
         assert!(new.contains("@binding(1) var<storage, read> b: array<vec2<u64>>;\n"), "{new}");
         assert!(new.contains("@binding(2) var<storage, read> c: array<vec4<f32>>;\n"), "{new}");
-        let body = "textureLoad(a, texel(u32(unpacked_pairs(b[k]).x)), 0).y + c[0].x;";
+        let body = "textureLoad(a, texel(u32(unpacked_pairs(b[k]).x))).y + c[0].x;";
         assert!(new.contains(body), "{new}");
         assert!(new.contains("vec2<u32>(i % 4096u, i / 4096u)"), "{new}");
     }
@@ -285,7 +289,7 @@ mod tests {
                     fn mine() -> f32 {\n    let x = x[7];\n    return x[0];\n}\n\
                     fn g(max: f32) -> vec4<f32> {\n    return x[1];\n}\n";
         for (form, element) in
-            [(&PAIRS, "unpacked_pairs(x[N])"), (&TEXELS, "textureLoad(x, texel(N), 0)")]
+            [(&PAIRS, "unpacked_pairs(x[N])"), (&TEXELS, "textureLoad(x, texel(N))")]
         {
             let new = rewritten(text, |_, _| Some(form));
             assert_eq!(

@@ -195,6 +195,7 @@ fn import(line: &str) -> Option<String> {
 struct Resolved {
     text: String,
     texels: Vec<String>,
+    reread: Vec<String>,
     half: Vec<String>,
 }
 
@@ -204,7 +205,14 @@ impl Resolved {
         if let Some(names) = line.strip_prefix("#texels ") {
             return Some((&mut self.texels, names));
         }
+        if let Some(names) = line.strip_prefix("#reread ") {
+            return Some((&mut self.reread, names));
+        }
         Some((&mut self.half, line.strip_prefix("#half ")?))
+    }
+
+    fn says_reread(&self, name: &str) -> bool {
+        self.reread.iter().any(|n| n == name)
     }
 
     /// Number of a binding of four floats.
@@ -239,12 +247,15 @@ impl Shader {
         Ok(self.resolved(consts)?.text)
     }
 
-    /// Names of the bindings that drivers with slow reads of buffers get as textures, as `#texels` lines say.
+    /// Names of the bindings that drivers with slow reads of buffers get as textures, as `#texels` and `#reread`
+    /// lines say.
     ///
     /// # Errors
     /// An import that does not exist.
     pub fn texels(&self) -> Result<Vec<String>> {
-        Ok(self.resolved(&[])?.texels)
+        let Resolved { mut texels, reread, .. } = self.resolved(&[])?;
+        texels.extend(reread);
+        Ok(texels)
     }
 
     /// The bindings whose elements may lie in memory in half precision, as `#half` lines say: a bit for each, by its
@@ -406,7 +417,11 @@ fn parsed(kernel: &Kernel, dialect: Dialect) -> Result<(naga::Module, String)> {
     let resolved = kernel.shader.resolved(&kernel.consts)?;
     let form = |name: &str, written: bool| {
         let half = resolved.binding(name).is_some_and(|b| kernel.half >> b & 1 == 1);
-        let texels = dialect.texels && resolved.texels.iter().any(|n| n == name);
+        let texels = match dialect.texels {
+            Texels::None => false,
+            Texels::Reread => resolved.says_reread(name),
+            Texels::All => resolved.says_reread(name) || resolved.texels.iter().any(|n| n == name),
+        };
         match (half, written) {
             (true, true) => Some(&reads::WRITTEN_HALVES),
             (true, false) if dialect.wide_reads => Some(&reads::WIDE_HALVES),
@@ -416,7 +431,7 @@ fn parsed(kernel: &Kernel, dialect: Dialect) -> Result<(naga::Module, String)> {
             (false, false) => dialect.wide_reads.then_some(&reads::PAIRS),
         }
     };
-    let text = if dialect.wide_reads || dialect.texels || kernel.half != 0 {
+    let text = if dialect.wide_reads || dialect.texels != Texels::None || kernel.half != 0 {
         reads::rewritten(&resolved.text, form)
     } else {
         resolved.text.clone()
@@ -438,8 +453,20 @@ pub struct Dialect {
     pub copied_params: bool,
     /// Four floats are read as two u64, see [`reads`].
     pub wide_reads: bool,
-    /// What a shader says in `#texels` lines is read as texels, see [`reads`].
-    pub texels: bool,
+    /// What is read as texels, see [`reads`].
+    pub texels: Texels,
+}
+
+/// The bindings that a driver gets as textures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Texels {
+    /// None.
+    #[default]
+    None,
+    /// Those of `#reread` lines: a kernel reads their elements dozens of times.
+    Reread,
+    /// Those of `#texels` lines too.
+    All,
 }
 
 /// The module of a kernel as the driver gets it.
