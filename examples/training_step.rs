@@ -4,9 +4,10 @@
 //! `cargo run --release --example training_step [BATCH] [STEPS] [resnet50] [f16] [norms|blocks] [profile]` prints one line of
 //! JSON; with f16, maps and their gradients are stored in half precision and the loss is scaled; norms and blocks are run again
 //! for the backward pass instead of kept; profile prints what each kernel took.
+//! `ANOMEM_TUNING` names a tuning.
 
 use anomem::autograd::{Element, Plan, PlanOptions, Precision, Tape};
-use anomem::gpu::{Gpu, OpenOptions, Profile};
+use anomem::gpu::{Gpu, OpenOptions, Profile, Tuning};
 use anomem::nn::{
     Builder, Depth, Group, Linear, Mode, Module, ResNet, ResNetOptions, Stem, UpdateOptions,
 };
@@ -128,7 +129,8 @@ fn main() -> anomem::Result<()> {
     let precision = if told("f16") { Precision::F16 } else { Precision::F32 };
     let rematerialise = told("norms") || told("blocks");
     let options = PlanOptions { precision, rematerialise, ..Default::default() };
-    let gpu = Gpu::open(&OpenOptions::default())?;
+    let tuning = std::env::var_os("ANOMEM_TUNING").map(Tuning::read).transpose()?;
+    let gpu = Gpu::open(&OpenOptions { tuning, ..Default::default() })?;
     let mut store = Store::new();
     let depth = if told("resnet50") { Depth::D50 } else { Depth::D18 };
     let built = build(&mut store, depth, batch)?;

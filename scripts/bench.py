@@ -66,7 +66,9 @@ def processor():
     except OSError:
         return platform.processor()
     found = re.search(r"^model name\s*:\s*(.*)", info, re.MULTILINE)
-    return found.group(1) if found else platform.processor()
+    name = found.group(1) if found else platform.processor()
+    # Not told by every model's name, and kernels depend on it.
+    return f"{name} AVX-512" if re.search(r"^flags\s*:.* avx512f ", info, re.MULTILINE) else name
 
 
 def print_sides(sides):
