@@ -1,13 +1,14 @@
 //! Time and memory of one training step of a ResNet-18 (or, told so, 50) with the CIFAR stem on 32-pixel images, one view
 //! in batches of BATCH: mean pool, a two-layer head, NT-Xent, backward, SGD: the same work as `scripts/torch_step.py`, with
 //! which `make bench` compares it.
-//! `cargo run --release --example training_step [BATCH] [STEPS] [resnet50] [f16] [norms|blocks] [profile]` prints one line of
+//! `cargo run --release --example training_step [BATCH] [STEPS] [resnet50] [f16] [norms|blocks] [texels|buffers] [profile]` prints one line of
 //! JSON; with f16, maps and their gradients are stored in half precision and the loss is scaled; norms and blocks are run again
-//! for the backward pass instead of kept; profile prints what each kernel took.
+//! for the backward pass instead of kept; texels and buffers say where a kernel finds its operands, instead of what is
+//! thought fastest; profile prints what each kernel took.
 //! `ANOMEM_TUNING` names a tuning.
 
 use anomem::autograd::{Element, Plan, PlanOptions, Precision, Tape};
-use anomem::gpu::{Gpu, OpenOptions, Profile, Tuning};
+use anomem::gpu::{Gpu, OpenOptions, Profile, Texels, Tuning};
 use anomem::nn::{
     Builder, Depth, Group, Linear, Mode, Module, ResNet, ResNetOptions, Stem, UpdateOptions,
 };
@@ -130,7 +131,9 @@ fn main() -> anomem::Result<()> {
     let rematerialise = told("norms") || told("blocks");
     let options = PlanOptions { precision, rematerialise, ..Default::default() };
     let tuning = std::env::var_os("ANOMEM_TUNING").map(Tuning::read).transpose()?;
-    let gpu = Gpu::open(&OpenOptions { tuning, ..Default::default() })?;
+    let texels = [("texels", Texels::All), ("buffers", Texels::None)];
+    let texels = texels.into_iter().find(|(word, _)| told(word)).map(|(_, texels)| texels);
+    let gpu = Gpu::open(&OpenOptions { tuning, texels, ..Default::default() })?;
     let mut store = Store::new();
     let depth = if told("resnet50") { Depth::D50 } else { Depth::D18 };
     let built = build(&mut store, depth, batch)?;

@@ -34,7 +34,17 @@ fn every_family_has_its_four_corners() {
         shaders,
         except(
             names("kernels-tests", rust),
-            &["main", "contracts", "faults", "half", "plan", "pretrained", "scoring", "stage1"]
+            &[
+                "main",
+                "contracts",
+                "faults",
+                "half",
+                "plan",
+                "pretrained",
+                "scoring",
+                "stage1",
+                "texels"
+            ]
         )
     );
     assert_eq!(shaders, except(names("kernels-tests/reference", rust), &["mod"]));

@@ -16,9 +16,9 @@ fn halves(len: usize, seed: u64) -> Vec<f32> {
 type Record = dyn Fn(&mut Tape, &[Value]) -> anomem::Result<Value>;
 
 /// An operation on a map x and on what is no map.
-struct Case {
-    name: &'static str,
-    x: Vec<usize>,
+pub struct Case {
+    pub name: &'static str,
+    pub x: Vec<usize>,
     others: Vec<Vec<usize>>,
     record: Box<Record>,
 }
@@ -39,7 +39,7 @@ fn convolution(x: &[usize; 4], weight: &[usize; 4], stride: usize, padding: usiz
 
 /// 1 x 1, 3 x 3 as a plain product, by both Winograd forms, with stride 2, 7 x 7; norms with and without a ReLU, of
 /// running statistics; the others. Sizes leave tiles and workgroups partly filled.
-fn cases() -> Vec<Case> {
+pub fn cases() -> Vec<Case> {
     vec![
         convolution(&[2, 5, 7, 8], &[1, 1, 8, 12], 1, 0),
         convolution(&[2, 5, 7, 8], &[3, 3, 8, 20], 1, 1),
@@ -75,7 +75,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// y twice, of x twice: so that x and y and their gradients are temporaries, whose memory the plan chooses.
-fn run(gpu: &Gpu, variant: Variant, precision: Precision, case: &Case) -> Outcome {
+pub fn run(gpu: &Gpu, variant: Variant, precision: Precision, case: &Case) -> Outcome {
     let len = |shape: &[usize]| shape.iter().product::<usize>();
     let x = halves(len(&case.x), 1);
     let others: Vec<Vec<f32>> =

@@ -49,4 +49,5 @@ mod scoring;
 mod select;
 mod softmax;
 mod stage1;
+mod texels;
 mod variance;

@@ -2,7 +2,7 @@
 
 use super::adapter::{self, AdapterReport, DeviceSelector};
 use super::fault::{Faults, lock, typed};
-use super::shader::{self, Kernel, Slot};
+use super::shader::{self, Dialect, Kernel, Slot, Texels};
 use super::texels::{self, Load, Textures};
 use super::transfer::Transfers;
 use super::tuning::Tuning;
@@ -25,6 +25,8 @@ pub struct OpenOptions {
     pub memory_budget: Option<u64>,
     /// From which sizes on which kernels are used; as built in for its class if absent.
     pub tuning: Option<Tuning>,
+    /// Which operands kernels read in textures; as is fastest by driver and processor if absent.
+    pub texels: Option<Texels>,
 }
 
 /// What has been created and moved so far; a steady training step changes only `submissions`.
@@ -61,6 +63,7 @@ pub(super) struct Inner {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     report: AdapterReport,
+    dialect: Dialect,
     limits: wgpu::Limits,
     memory_budget: Option<u64>,
     pub(super) faults: Arc<Faults>,
@@ -301,10 +304,13 @@ impl Gpu {
                 told.lose(message);
             }
         });
+        let mut dialect = found.report.dialect();
+        dialect.texels = options.texels.unwrap_or(dialect.texels);
         Ok(Self(Arc::new(Inner {
             device,
             queue,
             report: found.report,
+            dialect,
             limits,
             memory_budget: options.memory_budget,
             faults,
@@ -483,7 +489,7 @@ impl Gpu {
             return Ok(found.clone());
         }
         let label = kernel.shader.label();
-        let mut dialect = self.report().dialect();
+        let mut dialect = self.0.dialect;
         let (mut module, _) = shader::read(kernel, dialect)?;
         let slots = shader::slots_of(&module, &label)?;
         dialect.copied_params &=
