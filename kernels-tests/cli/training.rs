@@ -337,7 +337,14 @@ fn blocks_run_again_where_the_budget_asks_for_it() {
     let kept = "--set train.recompute=none";
     let tight = with("tight", &format!("{kept} --memory-budget 56MiB"));
     assert!(refused(&dir, &tight).contains("training needs"));
-    let told = text(&run(&dir, &with("again", "--memory-budget 56MiB")).stderr);
+    // Where norms run again suffice depends on what the driver takes for textures.
+    let again = [56, 53, 50, 47].into_iter().find_map(|mib| {
+        let name = format!("again{mib}");
+        let told = text(&run(&dir, &with(&name, &format!("--memory-budget {mib}MiB"))).stderr);
+        let norms = told.contains("(batch norms are run again for the backward pass)");
+        (!norms).then_some((name, told))
+    });
+    let (again, told) = again.unwrap();
     assert!(
         told.contains(" of 17 parts of the network are run again for the backward pass)"),
         "{told}"
@@ -358,7 +365,7 @@ fn blocks_run_again_where_the_budget_asks_for_it() {
     assert!(told.contains("batches of 32, at most 4 encoded at once"), "{told}");
     // One step: the same losses, and gradients that are added up in another order.
     let figure = |run: &str, key: &str| log(&dir.path().join(run))[0][key].as_f64().unwrap();
-    assert_eq!(figure("again", "loss"), figure("whole", "loss"));
-    let [again, whole] = ["again", "whole"].map(|run| figure(run, "grad_norm"));
+    assert_eq!(figure(&again, "loss"), figure("whole", "loss"));
+    let [again, whole] = [&again, "whole"].map(|run| figure(run, "grad_norm"));
     assert!((again - whole).abs() < 1e-4 * whole, "{again} {whole}");
 }
