@@ -5,7 +5,7 @@ use crate::harness::{gpu, variants};
 use anomem::autograd::Precision;
 use anomem::gpu::{DeviceSelector, Gpu, OpenOptions, Texels, Variant};
 
-/// Outputs and gradients of every case, and the bytes of the textures.
+/// Outputs and gradients of every case, and the bytes that outlive them: textures and what transfers keep.
 fn results(options: &OpenOptions, variant: Variant, texels: Texels) -> (Vec<Vec<f32>>, u64) {
     let options = OpenOptions { texels: Some(texels), ..options.clone() };
     let gpu = Gpu::open(&options).unwrap();
@@ -14,7 +14,6 @@ fn results(options: &OpenOptions, variant: Variant, texels: Texels) -> (Vec<Vec<
         let outcome = run(&gpu, variant, Precision::F32, &case);
         found.extend(outcome.outputs.into_iter().chain(outcome.grads));
     }
-    // No buffer outlives a case.
     (found, gpu.counters().live_bytes)
 }
 
