@@ -211,8 +211,14 @@ impl Resolved {
         Some((&mut self.half, line.strip_prefix("#half ")?))
     }
 
-    fn says_reread(&self, name: &str) -> bool {
-        self.reread.iter().any(|n| n == name)
+    /// Whether a binding is among `texels`.
+    fn is_texels(&self, name: &str, texels: Texels) -> bool {
+        let said = |names: &[String]| names.iter().any(|n| n == name);
+        match texels {
+            Texels::None => false,
+            Texels::Reread => said(&self.reread),
+            Texels::All => said(&self.reread) || said(&self.texels),
+        }
     }
 
     /// Number of a binding of four floats.
@@ -417,11 +423,7 @@ fn parsed(kernel: &Kernel, dialect: Dialect) -> Result<(naga::Module, String)> {
     let resolved = kernel.shader.resolved(&kernel.consts)?;
     let form = |name: &str, written: bool| {
         let half = resolved.binding(name).is_some_and(|b| kernel.half >> b & 1 == 1);
-        let texels = match dialect.texels {
-            Texels::None => false,
-            Texels::Reread => resolved.says_reread(name),
-            Texels::All => resolved.says_reread(name) || resolved.texels.iter().any(|n| n == name),
-        };
+        let texels = resolved.is_texels(name, dialect.texels);
         match (half, written) {
             (true, true) => Some(&reads::WRITTEN_HALVES),
             (true, false) if dialect.wide_reads => Some(&reads::WIDE_HALVES),
