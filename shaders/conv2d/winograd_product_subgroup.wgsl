@@ -6,12 +6,13 @@
 
 const TRANSPOSED: u32 = 0u; // 0: left is [points, rows, K / 4]. 1: [points, K, rows / 4]
 const BY_COLUMN: u32 = 0u; // 0: right is [points, K, N / 4]. 1: [points, N, K / 4]
+// 1: to what out holds. A constant, since a software driver runs both sides of a branch, with the lanes of one masked.
+const ADD: u32 = 0u;
 
 struct Params {
     rows: u32, // a multiple of 4, as K and N are
     k_quads: u32,
     n_quads: u32,
-    add: u32, // 1: to what out holds
 }
 
 #reread left, right
@@ -31,7 +32,7 @@ fn load(at: u32, step: u32) -> mat4x4<f32> {
 
 fn store_quad(at: u32, quad: u32, v: vec4<f32>) {
     if (quad < p.n_quads) {
-        if (p.add == 1u) {
+        if (ADD == 1u) {
             out[at + quad] += v;
         } else {
             out[at + quad] = v;

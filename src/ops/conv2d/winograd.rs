@@ -25,15 +25,11 @@ params! {
 }
 params! {
     /// A matrix product per point.
-    pub struct SubgroupProduct { rows: u32, k_quads: u32, n_quads: u32, add: u32 }
-}
-params! {
-    /// The same, never added.
-    pub struct TiledProduct { rows: u32, k_quads: u32, n_quads: u32 }
+    pub struct PointProduct { rows: u32, k_quads: u32, n_quads: u32 }
 }
 
-static SUBGROUP_PRODUCT: Shader = shader!("conv2d", "winograd_product_subgroup", SubgroupProduct);
-static TILED_PRODUCT: Shader = shader!("conv2d", "winograd_product_tiled", TiledProduct);
+static SUBGROUP_PRODUCT: Shader = shader!("conv2d", "winograd_product_subgroup", PointProduct);
+static TILED_PRODUCT: Shader = shader!("conv2d", "winograd_product_tiled", PointProduct);
 
 /// The transforms for tiles of one size.
 struct Form {
@@ -83,7 +79,13 @@ pub(super) const SHADERS: &[&Shader] = &[
 pub(super) const RESTATED: &[Restated] = &[
     (
         &SUBGROUP_PRODUCT,
-        &[("LANES", &[4, 8]), ("QUADS", &[4, 8]), ("TRANSPOSED", &[0, 1]), ("BY_COLUMN", &[0, 1])],
+        &[
+            ("LANES", &[4, 8]),
+            ("QUADS", &[4, 8]),
+            ("TRANSPOSED", &[0, 1]),
+            ("BY_COLUMN", &[0, 1]),
+            ("ADD", &[0, 1]),
+        ],
     ),
     (&TILED_PRODUCT, &[("QUADS", &[4, 8, 16]), ("BY_COLUMN", &[0, 1])]),
 ];
@@ -208,6 +210,7 @@ impl<'a> Winograd<'a> {
 
     fn product(&self, p: &Product) -> Dispatch {
         let Product { order, rows, k_quads, n_quads, add } = *p;
+        let params = PointProduct { rows, k_quads, n_quads };
         let by_column = ("BY_COLUMN", u32::from(matches!(order, Order::ByColumn)));
         // However small: a product of each point together is worth a wide tile.
         let tile = Tile::new(self.variant, &self.tuning, u64::MAX, 4 * n_quads);
@@ -219,15 +222,18 @@ impl<'a> Winograd<'a> {
         match tile {
             Some(tile @ Tile::Subgroup { lanes, quads }) => {
                 let transposed = u32::from(matches!(order, Order::Transposed));
-                let consts =
-                    [("LANES", lanes), ("QUADS", quads), ("TRANSPOSED", transposed), by_column];
-                let kernel = Kernel::with(&SUBGROUP_PRODUCT, &consts);
-                let params = SubgroupProduct { rows, k_quads, n_quads, add: u32::from(add) };
-                Dispatch::new(kernel, &params, groups(tile))
+                let consts = [
+                    ("LANES", lanes),
+                    ("QUADS", quads),
+                    ("TRANSPOSED", transposed),
+                    by_column,
+                    ("ADD", u32::from(add)),
+                ];
+                Dispatch::new(Kernel::with(&SUBGROUP_PRODUCT, &consts), &params, groups(tile))
             }
             Some(tile @ Tile::Workgroup { quads }) => {
                 let kernel = Kernel::with(&TILED_PRODUCT, &[("QUADS", quads), by_column]);
-                Dispatch::new(kernel, &TiledProduct { rows, k_quads, n_quads }, groups(tile))
+                Dispatch::new(kernel, &params, groups(tile))
             }
             other => unreachable!("Winograd's points with {other:?}"),
         }
