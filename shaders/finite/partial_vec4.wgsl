@@ -11,8 +11,7 @@ struct Params {
     groups: u32, // workgroups that own a run
 }
 
-// Floats, read as bits.
-@group(0) @binding(0) var<storage, read> x: array<vec4<u32>>;
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> partials: array<u32>;
 @group(0) @binding(2) var<uniform> p: Params;
 
@@ -27,7 +26,7 @@ fn partial_vec4(
     let exponent = vec4<u32>(EXPONENT);
     var total = vec4<u32>(0u);
     for (var i = g * p.run + lane; i < end; i += WG) {
-        total += select(vec4<u32>(0u), vec4<u32>(1u), (x[i] & exponent) == exponent);
+        total += select(vec4<u32>(0u), vec4<u32>(1u), (bitcast<vec4<u32>>(x[i]) & exponent) == exponent);
     }
     if (g < p.groups) {
         partials[g * WG + lane] = total.x + total.y + total.z + total.w;
