@@ -1,4 +1,4 @@
-use crate::harness::{Input, fill, gpu, run_case};
+use crate::harness::{Input, fill, gpu, run_case, variants};
 use crate::reference::finite as reference;
 use anomem::gpu::{Gpu, Variant};
 use anomem::ops::finite::count;
@@ -10,10 +10,16 @@ const BAD: [u32; 6] =
 /// What does not: the largest finite values, the smallest subnormal, zeros, one.
 const GOOD: [u32; 6] = [0x7f7f_ffff, 0xff7f_ffff, 1, 0x8000_0000, 0, 0x3f80_0000];
 
+/// By every variant: each finds the same.
 fn counted(gpu: &Gpu, shape: &[usize], x: &[f32]) -> u32 {
     let inputs = [Input::Constant(shape, x)];
-    let outcome = run_case(gpu, Variant::Simple, &inputs, &[&[]], |t, v| Ok(vec![count(t, v[0])?]));
-    outcome.unwrap().outputs[0][0].to_bits()
+    let by = |variant| {
+        let outcome = run_case(gpu, variant, &inputs, &[&[]], |t, v| Ok(vec![count(t, v[0])?]));
+        outcome.unwrap().outputs[0][0].to_bits()
+    };
+    let counts: Vec<u32> = variants(gpu).into_iter().map(by).collect();
+    assert!(counts.iter().all(|c| *c == counts[0]), "{shape:?}: {counts:?}");
+    counts[0]
 }
 
 /// Places bad values at the given positions among finite ones.

@@ -1,8 +1,8 @@
-use crate::harness::{Input, close, fill, gpu, run, run_case, wide};
+use crate::harness::{Input, close, fill, gpu, run, run_case, variants, wide};
 use crate::reference::Out;
 use crate::reference::reduce as reference;
 use anomem::autograd::{Tape, Value};
-use anomem::gpu::{Gpu, Variant};
+use anomem::gpu::Gpu;
 use anomem::ops::reduce::{sum, sum_of_squares};
 use proptest::prelude::*;
 
@@ -45,9 +45,16 @@ fn check(
 ) -> (Vec<f32>, Vec<f32>) {
     let len: usize = shape.iter().product();
     let x = fill(len, 1);
-    let (total, mut grads) = run(gpu, &[(shape, &x)], &[1.75], |t, v| record(t, v[0])).unwrap();
-    let worst = close("total", &total, &want(&wide(&x)), depth(len)).unwrap();
-    println!("{shape:?}: worst {worst:.3} of the allowance");
+    let want = want(&wide(&x));
+    let mut grads = Vec::new();
+    for variant in variants(gpu) {
+        let inputs = [Input::Trainable(shape, &x)];
+        let record = |t: &mut Tape, v: &[Value]| Ok(vec![record(t, v[0])?]);
+        let outcome = run_case(gpu, variant, &inputs, &[&[1.75]], record).unwrap();
+        let worst = close("total", &outcome.outputs[0], &want, depth(len)).unwrap();
+        println!("{shape:?} {variant:?}: worst {worst:.3} of the allowance");
+        grads = outcome.grads;
+    }
     (x, grads.swap_remove(0))
 }
 
@@ -80,10 +87,12 @@ fn thirty_million_whole_numbers_are_exact() {
         };
         let record = |t: &mut Tape, v: &[Value]| Ok(vec![sum(t, v[0])?, sum_of_squares(t, v[0])?]);
         let inputs = [Input::Constant(&[len], &x)];
-        let got = run_case(gpu, Variant::Simple, &inputs, &[&[], &[]], record).unwrap().outputs;
-        assert_eq!(got[0][0] as i64, total(false), "{len}");
-        let (squares, want) = (got[1][0] as i64, total(true));
-        assert!((squares - want).abs() <= 64, "{len}: {squares}, want {want}");
+        for variant in variants(gpu) {
+            let got = run_case(gpu, variant, &inputs, &[&[], &[]], record).unwrap().outputs;
+            assert_eq!(got[0][0] as i64, total(false), "{len} {variant:?}");
+            let (squares, want) = (got[1][0] as i64, total(true));
+            assert!((squares - want).abs() <= 64, "{len} {variant:?}: {squares}, want {want}");
+        }
     }
 }
 

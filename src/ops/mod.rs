@@ -143,6 +143,7 @@ fn restated() -> Vec<Restated> {
         batch_norm::RESTATED,
         &conv2d::restated(),
         damage::RESTATED,
+        finite::RESTATED,
         hopfield::RESTATED,
         nt_xent::RESTATED,
         reduce::RESTATED,

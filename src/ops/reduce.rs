@@ -4,7 +4,7 @@
 use super::{Elementwise, groups_for};
 use crate::Result;
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Restated, Shader, params, shader};
+use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
 
 params! {
     /// Params of a first stage; lengths count loads: elements, or vectors of four.
@@ -28,40 +28,51 @@ pub const SHADERS: &[&Shader] =
 /// The constants that the family restates, with every value.
 pub const RESTATED: &[Restated] = &[
     (&FINISH, &[("REDUCE_SIZE", &[FINISH_LANES])]),
-    (&PARTIAL, &[("POWER", &[1, 2])]),
-    (&PARTIAL_VEC4, &[("POWER", &[1, 2])]),
+    (&PARTIAL, &[("POWER", &[1, 2]), ("WG", LANES)]),
+    (&PARTIAL_VEC4, &[("POWER", &[1, 2]), ("WG", LANES)]),
 ];
 
-/// Invocations per workgroup of a first stage; each writes one partial.
-const LANES: usize = 64;
+/// Invocations per workgroup of a first stage, each of which writes one partial.
+pub(super) const LANES: &[u32] = &[4, 8, 64];
+
+/// One of [`LANES`]. A software driver takes each subgroup of a workgroup through its whole loop before the next: memory
+/// is read in order only if there is one, in half the time.
+fn lanes_for(variant: Variant) -> u32 {
+    match variant {
+        Variant::Subgroup { lanes } => lanes,
+        _ => 64,
+    }
+}
+
 /// Loads that an invocation should have before another workgroup is worth its partials.
 const LOADS: usize = 16;
-/// Most workgroups of a first stage: enough to fill a large GPU, few enough for the second stage.
-const MAX_GROUPS: usize = 1024;
+/// Most invocations of a first stage: enough to fill a large GPU, few enough for the second stage.
+const MOST_PARTIALS: usize = 65_536;
 /// Lanes of the second stage, which is one workgroup.
 const FINISH_LANES: u32 = 256;
 
-/// How a first stage over `len` loads is cut into workgroups.
-pub(super) fn cut(len: usize) -> Partial {
-    let run = len.div_ceil(len.div_ceil(LANES * LOADS).min(MAX_GROUPS));
+/// How a first stage over `len` loads is cut into workgroups of so many lanes.
+fn cut(len: usize, lanes: usize) -> Partial {
+    let run = len.div_ceil(len.div_ceil(lanes * LOADS).min(MOST_PARTIALS / lanes));
     Partial { len: len as u32, run: run as u32, groups: len.div_ceil(run) as u32 }
 }
 
-/// Records a first stage over `x` with one of two kernels, the second for lengths that are multiples
-/// of 4, and returns its partials.
+/// Records a first stage over `x` with one of two shaders, the second for lengths that are multiples
+/// of 4, and constants beside their workgroup's size, and returns its partials.
 pub(super) fn first_stage(
     tape: &mut Tape,
     name: &str,
     x: Value,
     element: Element,
-    kernels: [Kernel; 2],
+    [scalar, vec4]: [&'static Shader; 2],
+    consts: &[(&'static str, u32)],
 ) -> Result<Value> {
-    let len = tape.len(x);
-    let [scalar, vec4] = kernels;
-    let (kernel, params) =
-        if len.is_multiple_of(4) { (vec4, cut(len / 4)) } else { (scalar, cut(len)) };
-    let partials = tape.temporary(name, &[params.groups as usize * LANES], element)?;
-    let launch = Dispatch::new(kernel, &params, u64::from(params.groups));
+    let (len, lanes) = (tape.len(x), lanes_for(tape.variant()));
+    let (shader, loads) = if len.is_multiple_of(4) { (vec4, len / 4) } else { (scalar, len) };
+    let params = cut(loads, lanes as usize);
+    let partials = tape.temporary(name, &[params.groups as usize * lanes as usize], element)?;
+    let consts = [consts, &[("WG", lanes)]].concat();
+    let launch = Dispatch::new(Kernel::with(shader, &consts), &params, u64::from(params.groups));
     tape.dispatch(launch.read(x).write(partials));
     Ok(partials)
 }
@@ -76,8 +87,9 @@ pub(super) fn finish(tape: &mut Tape, name: &str, partials: Value, scale: f32) -
 }
 
 fn sum_of_powers(tape: &mut Tape, name: &str, x: Value, power: u32) -> Result<Value> {
-    let kernels = [&PARTIAL, &PARTIAL_VEC4].map(|s| Kernel::with(s, &[("POWER", power)]));
-    let partials = first_stage(tape, &format!("{name}.partials"), x, Element::F32, kernels)?;
+    let (shaders, consts) = ([&PARTIAL, &PARTIAL_VEC4], [("POWER", power)]);
+    let partials =
+        first_stage(tape, &format!("{name}.partials"), x, Element::F32, shaders, &consts)?;
     finish(tape, name, partials, 1.0)
 }
 
@@ -124,9 +136,13 @@ mod tests {
     #[test]
     fn the_cut_covers_every_element_once() {
         for len in [1, 2, 1023, 1024, 1025, 5000, 1 << 20, (1 << 20) + 1, 30_000_001] {
-            let c = cut(len);
-            let (run, groups) = (c.run as usize, c.groups as usize);
-            assert!(groups <= MAX_GROUPS && run * groups >= len && run * (groups - 1) < len);
+            for lanes in LANES {
+                let lanes = *lanes as usize;
+                let c = cut(len, lanes);
+                let (run, groups) = (c.run as usize, c.groups as usize);
+                assert!(groups * lanes <= MOST_PARTIALS);
+                assert!(run * groups >= len && run * (groups - 1) < len);
+            }
         }
     }
 }
