@@ -173,7 +173,7 @@ fn entry_points_bindings_and_guards_are_as_agreed() {
             let declared = format!("var<storage, read> {name}: array<vec4<f32>>;");
             assert!(
                 all.contains(&declared),
-                "{label}: #texels or #reread {name}, which is not `{declared}`"
+                "{label}: #texels or #more_texels {name}, which is not `{declared}`"
             );
         }
     }

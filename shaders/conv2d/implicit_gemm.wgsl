@@ -31,7 +31,7 @@ struct Params {
     out_column0: u32,
 }
 
-#reread source, weight
+#texels source, weight
 #half source, out
 @group(0) @binding(0) var<storage, read> source: array<vec4<f32>>; // [images, height, width, K / 4]
 @group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;

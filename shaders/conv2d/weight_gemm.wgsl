@@ -17,7 +17,7 @@ struct Params {
     split: u32, // pixels per split
 }
 
-#reread source, grad
+#texels source, grad
 #half source, grad
 @group(0) @binding(0) var<storage, read> source: array<vec4<f32>>; // [images, height, width, c_quads]
 @group(0) @binding(1) var<storage, read> grad: array<vec4<f32>>; // [images, rows, columns, o_quads]

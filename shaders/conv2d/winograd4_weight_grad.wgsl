@@ -9,7 +9,7 @@ struct Params {
     pairs: u32, // C O / 4
 }
 
-#texels points
+#more_texels points
 @group(0) @binding(0) var<storage, read> points: array<vec4<f32>>; // [6, 6, C, O / 4]
 @group(0) @binding(1) var<storage, read_write> grad: array<vec4<f32>>; // [3, 3, C, O / 4]
 @group(0) @binding(2) var<uniform> p: Params;

@@ -6,7 +6,7 @@
 
 const WG: u32 = 64u;
 
-#texels points
+#more_texels points
 #half y
 @group(0) @binding(0) var<storage, read> points: array<vec4<f32>>; // [4, 4, tiles, quads]
 @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>; // [images, height, width, quads]

@@ -15,7 +15,7 @@ struct Params {
     n_quads: u32,
 }
 
-#reread left, right
+#texels left, right
 @group(0) @binding(0) var<storage, read> left: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> right: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // [points, rows, N / 4]

@@ -10,7 +10,7 @@ struct Params {
     turned: u32,
 }
 
-#texels weight
+#more_texels weight
 @group(0) @binding(0) var<storage, read> weight: array<vec4<f32>>; // [3, 3, C, O / 4]
 @group(0) @binding(1) var<storage, read_write> points: array<vec4<f32>>; // [4, 4, C, O / 4]
 @group(0) @binding(2) var<uniform> p: Params;

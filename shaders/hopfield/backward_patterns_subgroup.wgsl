@@ -6,7 +6,7 @@
 #import subgroup_tile
 #import hopfield/backward_params
 
-#reread chunk
+#texels chunk
 // [T, blocks, 2 Mp + 2 Dp, QUADS]: rows of p, h, g, x, each QUADS times 4 queries.
 @group(0) @binding(0) var<storage, read> chunk: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> partials: array<f32>; // [S, M, D]

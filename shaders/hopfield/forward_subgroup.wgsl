@@ -9,7 +9,7 @@
 #import hopfield/forward_params
 #import hopfield/subgroup_product
 
-#reread packed
+#texels packed
 @group(0) @binding(0) var<storage, read> query: array<f32>; // [R, D]
 @group(0) @binding(1) var<storage, read> packed: array<vec4<f32>>; // [2, Mp * Dp / 4], see pack.wgsl
 @group(0) @binding(2) var<storage, read> beta: array<f32>; // [1]

@@ -8,7 +8,7 @@
 #import nt_xent/subgroup_tile
 #import nt_xent/weight
 
-#reread z_row, lse_row
+#texels z_row, lse_row
 @group(0) @binding(0) var<storage, read> z_row: array<vec4<f32>>; // [groups, tiles, padded_features, QUADS]
 @group(0) @binding(1) var<storage, read> z_column: array<f32>; // [groups, tiles, padded_features, 64]
 @group(0) @binding(2) var<storage, read> tag_row: array<vec4<u32>>; // [groups, tiles, QUADS]

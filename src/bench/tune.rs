@@ -31,7 +31,7 @@ const VALUES: &[(&str, &[u64])] = &[
     ("workgroup.split_pixels", &[64, 128, 256, 512, 1024]),
     ("winograd.two_channels", &[16, 32, 64, 128, 256, 2048]),
     ("winograd.four_channels", &[16, 32, 64, 128, 256, 2048]),
-    ("winograd.chunk_bytes", &[2 << 20, 8 << 20, 32 << 20]),
+    ("winograd.chunk_bytes", &[2 << 20, 4 << 20, 8 << 20, 32 << 20]),
 ];
 
 /// Of ResNet-18 and ResNet-50 on 32 x 32.

@@ -100,7 +100,7 @@ impl AdapterReport {
         let llvmpipe = self.name.contains("llvmpipe");
         let wide_reads = llvmpipe && self.int64;
         let texels = match llvmpipe {
-            true if wide_reads && inserts_lanes_in_registers() => Texels::Reread,
+            true if wide_reads && inserts_lanes_in_registers() => Texels::Most,
             true => Texels::All,
             false => Texels::None,
         };
@@ -110,7 +110,7 @@ impl AdapterReport {
 
 /// Whether this processor puts a 64-bit value into a lane that is known at run time without going through memory.
 /// LLVM compares and selects with AVX-512 and stores and loads again without; reads of storage then cost three times
-/// as much, and a copy into a texture also pays for what is read a few times.
+/// as much, and a copy into a texture also pays for what is read once.
 fn inserts_lanes_in_registers() -> bool {
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     return std::is_x86_feature_detected!("avx512f");

@@ -5,8 +5,8 @@
 //! memory; two of 64 bits take two thirds of the time of four of 32. A texel of a storage texture is gathered in
 //! registers: some 60 instructions for eight lanes instead of 280, and no branch; of a sampled texture it takes a call
 //! of a function. But it has to be copied into the texture first (Mesa 22.3). So there bindings that are only read are
-//! declared as pairs of u64, and those as textures of which a shader says that this pays for the copy (`#texels`, and
-//! `#reread` if it does even where pairs are put together in registers). Writes gain nothing.
+//! declared as pairs of u64, and those as textures of which a shader says that this pays for the copy (`#texels`, or
+//! `#more_texels` if it does only where pairs are put together in memory). Writes gain nothing.
 
 use std::fmt::Write;
 

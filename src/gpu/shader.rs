@@ -195,7 +195,7 @@ fn import(line: &str) -> Option<String> {
 struct Resolved {
     text: String,
     texels: Vec<String>,
-    reread: Vec<String>,
+    more_texels: Vec<String>,
     half: Vec<String>,
 }
 
@@ -205,8 +205,8 @@ impl Resolved {
         if let Some(names) = line.strip_prefix("#texels ") {
             return Some((&mut self.texels, names));
         }
-        if let Some(names) = line.strip_prefix("#reread ") {
-            return Some((&mut self.reread, names));
+        if let Some(names) = line.strip_prefix("#more_texels ") {
+            return Some((&mut self.more_texels, names));
         }
         Some((&mut self.half, line.strip_prefix("#half ")?))
     }
@@ -216,8 +216,8 @@ impl Resolved {
         let said = |names: &[String]| names.iter().any(|n| n == name);
         match texels {
             Texels::None => false,
-            Texels::Reread => said(&self.reread),
-            Texels::All => said(&self.reread) || said(&self.texels),
+            Texels::Most => said(&self.texels),
+            Texels::All => said(&self.texels) || said(&self.more_texels),
         }
     }
 
@@ -253,14 +253,14 @@ impl Shader {
         Ok(self.resolved(consts)?.text)
     }
 
-    /// Names of the bindings that drivers with slow reads of buffers get as textures, as `#texels` and `#reread`
+    /// Names of the bindings that drivers with slow reads of buffers get as textures, as `#texels` and `#more_texels`
     /// lines say.
     ///
     /// # Errors
     /// An import that does not exist.
     pub fn texels(&self) -> Result<Vec<String>> {
-        let Resolved { mut texels, reread, .. } = self.resolved(&[])?;
-        texels.extend(reread);
+        let Resolved { mut texels, more_texels, .. } = self.resolved(&[])?;
+        texels.extend(more_texels);
         Ok(texels)
     }
 
@@ -465,9 +465,9 @@ pub enum Texels {
     /// None.
     #[default]
     None,
-    /// Those of `#reread` lines: a kernel reads their elements dozens of times.
-    Reread,
-    /// Those of `#texels` lines too.
+    /// Those of `#texels` lines.
+    Most,
+    /// Those of `#more_texels` lines too.
     All,
 }
 
