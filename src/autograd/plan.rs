@@ -136,7 +136,8 @@ impl Plan {
         let (uniforms, starts) = uniforms(gpu, &options.label, &live)?;
         let bound = |d: &Dispatch| -> Result<(Pipeline, Vec<(BindingRange, bool)>)> {
             let storage = d.bindings.iter().map(|(v, w)| Ok((range(*v)?, *w)));
-            Ok((gpu.pipeline(&d.kernel)?, storage.collect::<Result<_>>()?))
+            let storage = storage.collect::<Result<Vec<_>>>()?;
+            Ok((gpu.pipeline(&gpu.suited(&d.kernel, &storage)?)?, storage))
         };
         let bound: Vec<_> = live.iter().map(bound).collect::<Result<_>>()?;
         gpu.reserve_texels(bound.iter().map(|(pipeline, storage)| pipeline.texel_sizes(storage)))?;

@@ -2,7 +2,7 @@
 
 use super::adapter::{self, AdapterReport, DeviceSelector};
 use super::fault::{Faults, lock, typed};
-use super::shader::{self, Dialect, Kernel, Slot, Texels};
+use super::shader::{self, Dialect, Kernel, PipelineKey, Slot, Texels};
 use super::texels::{self, Load, Textures};
 use super::transfer::Transfers;
 use super::tuning::Tuning;
@@ -63,7 +63,7 @@ pub(super) struct Inner {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     report: AdapterReport,
-    dialect: Dialect,
+    pub(super) dialect: Dialect,
     limits: wgpu::Limits,
     memory_budget: Option<u64>,
     pub(super) faults: Arc<Faults>,
@@ -79,8 +79,6 @@ impl Inner {
         self.meters.live_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 }
-
-type PipelineKey = (usize, Cow<'static, [(&'static str, u32)]>, u32);
 
 /// A compiled kernel.
 #[derive(Clone)]

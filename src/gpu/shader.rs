@@ -264,6 +264,17 @@ impl Shader {
         Ok(texels)
     }
 
+    /// The bindings among `texels`, a bit for each.
+    ///
+    /// # Errors
+    /// An import that does not exist.
+    pub(super) fn texel_bits(&self, texels: Texels) -> Result<u32> {
+        let resolved = self.resolved(&[])?;
+        let names = resolved.texels.iter().chain(&resolved.more_texels);
+        let among = names.filter(|name| resolved.is_texels(name, texels));
+        Ok(among.filter_map(|name| resolved.binding(name)).map(|b| 1 << b).sum())
+    }
+
     /// The bindings whose elements may lie in memory in half precision, as `#half` lines say: a bit for each, by its
     /// number.
     ///
@@ -331,6 +342,9 @@ impl Shader {
 /// A shader whose constants its family restates, and the values that each may take.
 pub type Restated = (&'static Shader, &'static [(&'static str, &'static [u32])]);
 
+/// What tells pipelines apart.
+pub(super) type PipelineKey = (usize, Cow<'static, [(&'static str, u32)]>, u32, u32);
+
 /// A shader with its constants: what a pipeline is built from.
 #[derive(Debug, Clone)]
 pub struct Kernel {
@@ -340,19 +354,21 @@ pub struct Kernel {
     pub consts: Cow<'static, [(&'static str, u32)]>,
     /// Bindings whose elements lie in memory in half precision, a bit for each; of those that [`Shader::half`] allows.
     pub half: u32,
+    /// Bindings that stay buffers where a [`Dialect`] makes them textures, a bit for each.
+    pub in_buffers: u32,
 }
 
 impl Kernel {
     /// The shader as its file says.
     pub const fn new(shader: &'static Shader) -> Self {
-        Self { shader, consts: Cow::Borrowed(&[]), half: 0 }
+        Self { shader, consts: Cow::Borrowed(&[]), half: 0, in_buffers: 0 }
     }
 
     /// The shader with other constants.
     pub fn with(shader: &'static Shader, consts: &[(&'static str, u32)]) -> Self {
         let mut consts = consts.to_vec();
         consts.sort_unstable();
-        Self { shader, consts: Cow::Owned(consts), half: 0 }
+        Self { shader, consts: Cow::Owned(consts), half: 0, in_buffers: 0 }
     }
 
     /// The shader with every combination of the values that its constants may take.
@@ -384,8 +400,9 @@ impl Kernel {
         self.shader.label() + &consts.concat() + &halves
     }
 
-    pub(super) fn key(&self) -> (usize, Cow<'static, [(&'static str, u32)]>, u32) {
-        (std::ptr::from_ref(self.shader) as usize, self.consts.clone(), self.half)
+    pub(super) fn key(&self) -> PipelineKey {
+        let shader = std::ptr::from_ref(self.shader) as usize;
+        (shader, self.consts.clone(), self.half, self.in_buffers)
     }
 }
 
@@ -422,8 +439,9 @@ pub(super) fn read(
 fn parsed(kernel: &Kernel, dialect: Dialect) -> Result<(naga::Module, String)> {
     let resolved = kernel.shader.resolved(&kernel.consts)?;
     let form = |name: &str, written: bool| {
-        let half = resolved.binding(name).is_some_and(|b| kernel.half >> b & 1 == 1);
-        let texels = resolved.is_texels(name, dialect.texels);
+        let among = |bits: u32| resolved.binding(name).is_some_and(|b| bits >> b & 1 == 1);
+        let half = among(kernel.half);
+        let texels = resolved.is_texels(name, dialect.texels) && !among(kernel.in_buffers);
         match (half, written) {
             (true, true) => Some(&reads::WRITTEN_HALVES),
             (true, false) if dialect.wide_reads => Some(&reads::WIDE_HALVES),

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use super::device::{BindingRange, Gpu, Pass, RangeId};
 use super::fault::{lock, typed};
+use super::shader::Kernel;
 use crate::Result;
 
 /// Texels in a row of such a texture. A row's bytes are a multiple of the 256 that copies ask for, and the 4,096 rows
@@ -13,6 +14,10 @@ pub(super) const TEXELS_PER_ROW: u64 = 4096;
 
 /// Four floats.
 const BYTES: u64 = 16;
+
+/// Most bytes of an operand that is copied: the textures for the maps of a large batch would take as much memory as a
+/// third of its step.
+const MOST_BYTES: u64 = 16 << 20;
 
 /// How many textures there may be beside those that one kernel needs, each as large as the second largest of these: what
 /// is copied once serves all kernels that read it in turn, such as the map that a convolution takes chunk by chunk.
@@ -139,6 +144,25 @@ impl Pool {
 }
 
 impl Gpu {
+    /// The kernel, with those of these storage bindings in buffers that are too large for textures.
+    ///
+    /// # Errors
+    /// An import of the shader that does not exist.
+    pub(crate) fn suited(
+        &self,
+        kernel: &Kernel,
+        storage: &[(BindingRange, bool)],
+    ) -> Result<Kernel> {
+        let texels = self.0.dialect.texels;
+        let is_large = |i: &usize| storage[*i].0.size > MOST_BYTES;
+        let large: u32 = (0..storage.len()).filter(is_large).map(|i| 1 << i).sum();
+        let in_buffers = match large {
+            0 => 0,
+            large => large & kernel.shader.texel_bits(texels)?,
+        };
+        Ok(Kernel { in_buffers, ..kernel.clone() })
+    }
+
     /// Makes textures for passes of which each reads operands of so many bytes in them.
     ///
     /// # Errors
