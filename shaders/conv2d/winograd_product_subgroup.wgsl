@@ -33,7 +33,7 @@ fn load(at: u32, step: u32) -> mat4x4<f32> {
 fn store_quad(at: u32, quad: u32, v: vec4<f32>) {
     if (quad < p.n_quads) {
         if (ADD == 1u) {
-            out[at + quad] += v;
+            out[at + quad] = out[at + quad] + v;
         } else {
             out[at + quad] = v;
         }

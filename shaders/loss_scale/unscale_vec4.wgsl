@@ -21,6 +21,6 @@ fn unscale_vec4(
     let i = workgroup_index(group, groups) * WG + lane;
     if (i < p.len) {
         // A power of two: exact.
-        grad[i] *= 1.0 / state[0];
+        grad[i] = grad[i] * (1.0 / state[0]);
     }
 }

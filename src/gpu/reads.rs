@@ -4,9 +4,10 @@
 //! llvmpipe walks the lanes of a buffer read one by one, and its components within, each put into its vector through
 //! memory; two of 64 bits take two thirds of the time of four of 32. A texel of a storage texture is gathered in
 //! registers: some 60 instructions for eight lanes instead of 280, and no branch; of a sampled texture it takes a call
-//! of a function. But it has to be copied into the texture first (Mesa 22.3). So there bindings that are only read are
-//! declared as pairs of u64, and those as textures of which a shader says that this pays for the copy (`#texels`, or
-//! `#more_texels` if it does only where pairs are put together in memory). Writes gain nothing.
+//! of a function. But it has to be copied into the texture first (Mesa 22.3). So there bindings are declared as pairs of
+//! u64, to be read and to be written, and those as textures that are only read and of which a shader says that this
+//! pays for the copy (`#texels`, or `#more_texels` if it does only where pairs are put together in memory). A texel
+//! that is written takes longer than a pair.
 
 use std::fmt::Write;
 
@@ -47,15 +48,13 @@ pub(super) const HALVES: Form =
 pub(super) const WIDE_HALVES: Form =
     Form { ty: ": array<u64>;", open: "unpacked_wide_halves(", ..PAIRS };
 
+/// Two u64 that are written, and maybe read.
+pub(super) const WRITTEN_PAIRS: Form =
+    Form { storage: WRITTEN, assigned: Some("packed_pairs"), ..PAIRS };
+
 /// Four f16 that are written, and not read.
-pub(super) const WRITTEN_HALVES: Form = Form {
-    storage: WRITTEN,
-    ty: ": array<vec2<u32>>;",
-    open: "",
-    index: "[",
-    close: "]",
-    assigned: Some("packed_halves"),
-};
+pub(super) const WRITTEN_HALVES: Form =
+    Form { storage: WRITTEN, assigned: Some("packed_halves"), ..HALVES };
 
 /// Texels of a storage texture, in rows of [`TEXELS_PER_ROW`].
 pub(super) const TEXELS: Form = Form {
@@ -73,6 +72,13 @@ fn unpacked_pairs(pairs: vec2<u64>) -> vec4<f32> {
     let low = vec2<u32>(pairs);
     let high = vec2<u32>(pairs >> vec2<u32>(32u));
     return bitcast<vec4<f32>>(vec4<u32>(low.x, high.x, low.y, high.y));
+}
+";
+
+const PACK: &str = "
+fn packed_pairs(v: vec4<f32>) -> vec2<u64> {
+    let words = bitcast<vec4<u32>>(v);
+    return vec2<u64>(words.xz) | (vec2<u64>(words.yw) << vec2<u32>(32u));
 }
 ";
 
@@ -128,13 +134,15 @@ pub(super) fn rewritten(text: &str, form: impl Fn(&str, bool) -> Option<&'static
         let storage = if form.assigned.is_some() { WRITTEN } else { READ_ONLY };
         out = out.replace(&format!("{storage}{name}{FLOATS}"), &new);
     }
-    for (form, function) in [
-        (PAIRS, UNPACK),
-        (HALVES, UNPACK_HALVES),
-        (WIDE_HALVES, UNPACK_WIDE_HALVES),
-        (WRITTEN_HALVES, PACK_HALVES),
+    for (name, function) in [
+        ("unpacked_pairs", UNPACK),
+        ("packed_pairs", PACK),
+        ("unpacked_halves", UNPACK_HALVES),
+        ("unpacked_wide_halves", UNPACK_WIDE_HALVES),
+        ("packed_halves", PACK_HALVES),
     ] {
-        if bindings.iter().any(|(_, of)| **of == form) {
+        let is_used = |form: &Form| form.open.starts_with(name) || form.assigned == Some(name);
+        if bindings.iter().any(|(_, form)| is_used(form)) {
             out.push_str(function);
         }
     }
@@ -172,8 +180,8 @@ fn seen_until(name: &str, function: &str) -> usize {
 /// Puts every element of a binding into its form, also within another element's index.
 fn reads_of(text: &str, seen: &[Seen<'_>]) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 8);
-    // The form of every bracket that is open, where it is an element of a binding.
-    let mut open: Vec<Option<&Form>> = Vec::new();
+    // The form of every bracket that is open, where it is an element of a binding, and the place of that in `out`.
+    let mut open: Vec<Option<(&Form, usize)>> = Vec::new();
     // Whether the value of an assignment is within a function's brackets.
     let mut assigned = false;
     let mut rest = text;
@@ -185,8 +193,8 @@ fn reads_of(text: &str, seen: &[Seen<'_>]) -> String {
             let binding = seen.iter().find(|s| s.name == name && at < s.until);
             match binding {
                 Some(Seen { form, .. }) if after.starts_with('[') && !out.ends_with('.') => {
+                    open.push(Some((form, out.len())));
                     out.extend([form.open, name, form.index]);
-                    open.push(Some(form));
                     rest = &after[1..];
                 }
                 _ => {
@@ -200,12 +208,15 @@ fn reads_of(text: &str, seen: &[Seen<'_>]) -> String {
         match first {
             '[' => open.push(None),
             ']' => {
-                if let Some(Some(form)) = open.pop() {
-                    out.push_str(form.close);
-                    if let (Some(function), Some(value)) = (form.assigned, rest.strip_prefix(" = "))
-                    {
-                        out.extend([" = ", function, "("]);
-                        (rest, assigned) = (value, true);
+                if let Some(Some((form, at))) = open.pop() {
+                    let value = rest.strip_prefix(" =").filter(|value| !value.starts_with('='));
+                    match (form.assigned, value) {
+                        (Some(function), Some(value)) => {
+                            out.replace_range(at..at + form.open.len(), "");
+                            out.extend(["] = ", function, "("]);
+                            (rest, assigned) = (value.trim_start(), true);
+                        }
+                        _ => out.push_str(form.close),
                     }
                     continue;
                 }
@@ -279,6 +290,21 @@ mod tests {
             let body = "var s = UN(x[k]); y[k + 1u] = packed_halves(max(UN(x[k]), s) * p.x[0]); s = UN(x[0]); \
                         y[0] = packed_halves(s); }";
             assert!(new.contains(&body.replace("UN", function)), "{new}");
+        }
+    }
+
+    #[test]
+    fn what_is_assigned_is_packed_and_what_is_read_unpacked() {
+        let text = "@group(0) @binding(0) var<storage, read_write> y: array<vec4<f32>>;\n\
+                    fn f(k: u32) { y[k] = y[k + 1u] + 1.0; y[u32(y[0].x)] =\n  vec4<f32>(y[k].x); if (y[0].x == 1.0) { return; } }\n";
+        let new = rewritten(text, |_, written| written.then_some(&WRITTEN_PAIRS));
+        assert!(new.contains("var<storage, read_write> y: array<vec2<u64>>;\n"), "{new}");
+        let body = "y[k] = packed_pairs(unpacked_pairs(y[k + 1u]) + 1.0); \
+                    y[u32(unpacked_pairs(y[0]).x)] = packed_pairs(vec4<f32>(unpacked_pairs(y[k]).x)); \
+                    if (unpacked_pairs(y[0]).x == 1.0) { return; }";
+        assert!(new.contains(body), "{new}");
+        for function in ["fn packed_pairs(", "fn unpacked_pairs("] {
+            assert_eq!(new.matches(function).count(), 1, "{new}");
         }
     }
 

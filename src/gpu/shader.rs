@@ -446,7 +446,7 @@ fn parsed(kernel: &Kernel, dialect: Dialect) -> Result<(naga::Module, String)> {
             (true, true) => Some(&reads::WRITTEN_HALVES),
             (true, false) if dialect.wide_reads => Some(&reads::WIDE_HALVES),
             (true, false) => Some(&reads::HALVES),
-            (false, true) => None,
+            (false, true) => dialect.wide_reads.then_some(&reads::WRITTEN_PAIRS),
             (false, false) if texels => Some(&reads::TEXELS),
             (false, false) => dialect.wide_reads.then_some(&reads::PAIRS),
         }
