@@ -51,6 +51,11 @@ const CASES: &[Sizes] = &[
     sizes([2, 14, 15, 64, 68, 3, 3, 1, 2]),
     sizes([1, 1, 720, 64, 64, 3, 3, 1, 1]),
     sizes([2, 17, 18, 32, 36, 3, 3, 1, 1]),
+    // Fewer than four channels: patches of a whole number of quads, and more of them than a small chunk takes, with one
+    // that begins within an image.
+    sizes([2, 9, 8, 2, 8, 2, 2, 2, 0]),
+    sizes([3, 40, 40, 1, 5, 3, 3, 1, 1]),
+    sizes([2, 23, 21, 3, 12, 7, 7, 2, 3]),
     // More shares of the pixels than weights to sum them into.
     sizes([2, 40, 40, 1, 1, 1, 1, 1, 0]),
 ];

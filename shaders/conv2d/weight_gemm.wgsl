@@ -15,6 +15,8 @@ struct Params {
     taps: u32, // kernel_height kernel_width
     kernel_width: u32,
     split: u32, // pixels per split
+    first: u32, // pixel of all of grad that is this launch's first
+    part: u32, // of out, that its first split writes
 }
 
 #texels source, grad

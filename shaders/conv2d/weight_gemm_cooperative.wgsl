@@ -34,7 +34,7 @@ fn right_fragment(quad: u32) -> Right {
 fn store_quad(row: u32, quad: u32, v: vec4<f32>) {
     let rows = 4u * p.taps * p.c_quads;
     if (4u * row0 + row < rows && quad0 + quad < p.o_quads) {
-        out[(split * rows + 4u * row0 + row) * p.o_quads + quad0 + quad] = v;
+        out[((p.part + split) * rows + 4u * row0 + row) * p.o_quads + quad0 + quad] = v;
     }
 }
 

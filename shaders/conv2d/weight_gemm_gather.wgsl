@@ -18,5 +18,5 @@ fn load_left(row: Row, pixel: u32, end: u32) -> vec4<f32> {
 
 // Past the end the left-hand side is 0, and any gradient will do.
 fn load_right(pixel: u32, quad: u32) -> vec4<f32> {
-    return grad[min(pixel, p.pixels - 1u) * p.o_quads + min(quad, p.o_quads - 1u)];
+    return grad[(p.first + min(pixel, p.pixels - 1u)) * p.o_quads + min(quad, p.o_quads - 1u)];
 }

@@ -45,7 +45,7 @@ fn store_quad(at: u32, quad: u32, v: vec4<f32>) {
 fn store_row(split: u32, row: u32, quad: u32, v: array<vec4<f32>, 4>) {
     let rows = 4u * p.taps * p.c_quads;
     if (row < rows) {
-        let at = (split * rows + row) * p.o_quads;
+        let at = ((p.part + split) * rows + row) * p.o_quads;
         store_quad(at, quad, v[0]);
         store_quad(at, quad + 1u, v[1]);
         store_quad(at, quad + 2u, v[2]);
@@ -76,7 +76,7 @@ fn weight_gemm_subgroup(
     var image = pixel / (p.columns * p.rows);
     for (; pixel.x < end; pixel += vec4<u32>(4u)) {
         let valid = pixel < vec4<u32>(end);
-        let at = min(pixel.x + lane % 4u, p.pixels - 1u) * p.o_quads + right;
+        let at = (p.first + min(pixel.x + lane % 4u, p.pixels - 1u)) * p.o_quads + right;
         let g = array(grad[at.x], grad[at.y], grad[at.z], grad[at.w]);
         let left_low = load(low, image, row, column, valid);
         multiply(left_low, load(high, image, row, column, valid), g, false);

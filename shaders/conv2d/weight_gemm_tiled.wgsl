@@ -38,7 +38,7 @@ fn multiply_four(k: u32, group: u32, column: u32) {
 fn store(split: u32, row: u32, quad: u32, v: mat4x4<f32>) {
     let rows = 4u * p.taps * p.c_quads;
     if (row < rows && quad < p.o_quads) {
-        let at = (split * rows + row) * p.o_quads + quad;
+        let at = ((p.part + split) * rows + row) * p.o_quads + quad;
         out[at] = v[0];
         out[at + p.o_quads] = v[1];
         out[at + 2u * p.o_quads] = v[2];

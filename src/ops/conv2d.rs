@@ -1,6 +1,7 @@
 //! Two-dimensional convolution, without bias.
 
 mod gemm;
+mod patches;
 mod winograd;
 
 use super::groups_for;
@@ -8,6 +9,7 @@ use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
 use crate::{Error, Result};
 use gemm::Tile;
+use patches::Patches;
 use winograd::Winograd;
 
 params! {
@@ -25,7 +27,8 @@ static BACKWARD_WEIGHT: Shader = shader!("conv2d", "backward_weight", Sizes);
 
 /// The family's shaders.
 pub fn shaders() -> Vec<&'static Shader> {
-    [&[&FORWARD, &BACKWARD_INPUT, &BACKWARD_WEIGHT], gemm::SHADERS, winograd::SHADERS].concat()
+    let simple: &[&Shader] = &[&FORWARD, &BACKWARD_INPUT, &BACKWARD_WEIGHT];
+    [simple, gemm::SHADERS, patches::SHADERS, winograd::SHADERS].concat()
 }
 
 /// The constants that the family restates, with every value.
@@ -144,6 +147,10 @@ pub(super) fn forward(
         winograd.forward(tape, [x, weight, y])?;
         return Ok(y);
     }
+    if let Some(patches) = Patches::new(tape, variant, s) {
+        patches.forward(tape, [x, weight, y])?;
+        return Ok(y);
+    }
     if let Some(tile) = Tile::new(variant, tape.tuning(), s.work(), s.out_channels) {
         gemm::forward(tape, tile, s, [x, weight, y])?;
         return Ok(y);
@@ -185,6 +192,11 @@ pub(super) fn backward_weight(
     let winograd = Winograd::new(variant, tape.tuning(), s);
     if let Some(winograd) = winograd.and_then(Winograd::of_weights) {
         winograd.backward_weight(tape, [x, grad_y, grad])?;
+        return Ok(grad);
+    }
+    let patches = Patches::new(tape, variant, s);
+    if let Some(patches) = patches.and_then(Patches::of_weights) {
+        patches.backward_weight(tape, [x, grad_y, grad])?;
         return Ok(grad);
     }
     if let Some(tile) = Tile::new(variant, tape.tuning(), s.work(), s.out_channels) {

@@ -22,7 +22,7 @@ params! {
     pub struct WeightGemm {
         pixels: u32, height: u32, width: u32, c_quads: u32,
         rows: u32, columns: u32, o_quads: u32,
-        stride: u32, padding: u32, taps: u32, kernel_width: u32, split: u32,
+        stride: u32, padding: u32, taps: u32, kernel_width: u32, split: u32, first: u32, part: u32,
     }
 }
 params! {
@@ -127,7 +127,7 @@ impl Tile {
         }
     }
 
-    fn weight_gemm(self) -> Kernel {
+    pub(super) fn weight_gemm(self) -> Kernel {
         match self {
             Self::Subgroup { lanes, quads } => {
                 Kernel::with(&WEIGHT_GEMM_SUBGROUP, &[("LANES", lanes), ("QUADS", quads)])
@@ -169,7 +169,7 @@ impl Tile {
 /// A tensor as `[batches, rows, columns]`, and the same with columns, and where `both` rows, filled
 /// up to multiples of 4.
 #[derive(Clone, Copy)]
-struct Quads {
+pub(super) struct Quads {
     batches: u32,
     rows: u32,
     columns: u32,
@@ -177,11 +177,11 @@ struct Quads {
 }
 
 impl Quads {
-    fn of_rows(rows: u32, columns: u32) -> Self {
+    pub(super) fn of_rows(rows: u32, columns: u32) -> Self {
         Self { batches: 1, rows, columns, both: false }
     }
 
-    fn of_blocks(batches: u32, rows: u32, columns: u32) -> Self {
+    pub(super) fn of_blocks(batches: u32, rows: u32, columns: u32) -> Self {
         Self { batches, rows, columns, both: true }
     }
 
@@ -202,7 +202,7 @@ impl Quads {
     }
 
     /// v with zeros in the added rows and columns; v itself where there are none.
-    fn fill(self, tape: &mut Tape, v: Value) -> Result<Value> {
+    pub(super) fn fill(self, tape: &mut Tape, v: Value) -> Result<Value> {
         if self.fit() {
             return Ok(v);
         }
@@ -214,7 +214,7 @@ impl Quads {
     }
 
     /// Records what writes the filled tensor, and cuts that to `out`.
-    fn cut(
+    pub(super) fn cut(
         self,
         tape: &mut Tape,
         out: Value,
@@ -237,7 +237,7 @@ fn resize(tape: &mut Tape, p: &Resize, v: Value, out: Value) {
     tape.dispatch(Dispatch::new(Kernel::new(&RESIZE), p, groups).read(v).write(out));
 }
 
-fn launch(
+pub(super) fn launch(
     tape: &mut Tape,
     tile: Tile,
     p: &ImplicitGemm,
@@ -383,13 +383,7 @@ pub(super) fn backward_weight(
     let x = Quads::of_rows(s.images * s.height * s.width, s.channels).fill(tape, x)?;
     let grad_y = Quads::of_rows(pixels, s.out_channels).fill(tape, grad_y)?;
     let tile = tile.of_weights();
-    let [rows, columns] = tile.sizes();
-    let tiles = u64::from(taps * s.channels.next_multiple_of(4)).div_ceil(rows)
-        * u64::from(s.out_channels).div_ceil(columns);
-    let [wanted, least] = tile.splitting(tape.tuning());
-    let splits = (wanted / tiles).clamp(1, u64::from(pixels).div_ceil(least)) as u32;
-    let split = pixels.div_ceil(splits).next_multiple_of(4);
-    let splits = pixels.div_ceil(split);
+    let shares = Shares::new(tile, tape.tuning(), taps * s.channels.next_multiple_of(4), s, pixels);
     let p = WeightGemm {
         pixels,
         height: s.height,
@@ -402,20 +396,59 @@ pub(super) fn backward_weight(
         padding: s.padding,
         taps,
         kernel_width: s.kernel_width,
-        split,
+        split: shares.split,
+        first: 0,
+        part: 0,
     };
-    let groups = tiles * u64::from(splits);
-    let launch = Dispatch::new(tile.weight_gemm(), &p, groups).read(x).read(grad_y);
+    let launch = Dispatch::new(tile.weight_gemm(), &p, shares.groups()).read(x).read(grad_y);
     let weight = Quads::of_blocks(taps, s.channels, s.out_channels);
+    sum_parts(tape, weight, grad_weight, shares.splits, |tape, out| {
+        tape.dispatch(launch.write(out));
+        Ok(())
+    })
+}
+
+/// How the pixels that a gradient of weights sums are shared out among workgroups.
+pub(super) struct Shares {
+    /// Of the product.
+    tiles: u64,
+    /// Pixels of each share; the last may be smaller.
+    pub(super) split: u32,
+    pub(super) splits: u32,
+}
+
+impl Shares {
+    /// Of a product with so many rows, one for each weight of a channel of y.
+    pub(super) fn new(tile: Tile, tuning: &Tuning, rows: u32, s: &Sizes, pixels: u32) -> Self {
+        let [high, wide] = tile.sizes();
+        let tiles = u64::from(rows).div_ceil(high) * u64::from(s.out_channels).div_ceil(wide);
+        let [wanted, least] = tile.splitting(tuning);
+        let splits = (wanted / tiles).clamp(1, u64::from(pixels).div_ceil(least)) as u32;
+        let split = pixels.div_ceil(splits).next_multiple_of(4);
+        Self { tiles, split, splits: pixels.div_ceil(split) }
+    }
+
+    pub(super) fn groups(&self) -> u64 {
+        self.tiles * u64::from(self.splits)
+    }
+}
+
+/// Records what writes so many parts of the gradient of the weights, and adds them in order.
+pub(super) fn sum_parts(
+    tape: &mut Tape,
+    weight: Quads,
+    grad_weight: Value,
+    parts: u32,
+    write: impl FnOnce(&mut Tape, Value) -> Result<()>,
+) -> Result<()> {
     weight.cut(tape, grad_weight, |tape, grad_weight| {
-        if splits == 1 {
-            tape.dispatch(launch.write(grad_weight));
-            return Ok(());
+        if parts == 1 {
+            return write(tape, grad_weight);
         }
         let len = tape.len(grad_weight);
-        let partials = tape.temporary("conv2d.partials", &[splits as usize, len], Element::F32)?;
-        tape.dispatch(launch.write(partials));
-        let params = Partials { len: len as u32, splits };
+        let partials = tape.temporary("conv2d.partials", &[parts as usize, len], Element::F32)?;
+        write(tape, partials)?;
+        let params = Partials { len: len as u32, splits: parts };
         let sum = Dispatch::new(Kernel::new(&SUM_PARTIALS), &params, groups_for(len));
         tape.dispatch(sum.read(partials).write(grad_weight));
         Ok(())
