@@ -180,15 +180,16 @@ impl<'a> Winograd<'a> {
         matches!(self.variant, Variant::Subgroup { .. }).then_some(self)
     }
 
-    /// The tiles of a tensor, in chunks whose points take `bytes`.
-    fn grid(&self, height: u32, width: u32, bytes: u64) -> Grid {
+    fn grid(&self, height: u32, width: u32) -> Grid {
         let side = self.form.side;
         let (rows, columns) = (height.div_ceil(side), width.div_ceil(side));
         let total = self.s.images * rows * columns;
         let points = self.form.points();
         let each = u64::from(4 * points * (self.s.channels + self.s.out_channels));
+        // Every chunk reads the points of the weights, or adds to those of their gradient: it is to bring as much.
+        let weights = u64::from(16 * points) * u64::from(self.pairs());
         // Whole product tiles, evenly shared.
-        let most = (bytes / each).max(64);
+        let most = (self.tuning.winograd.chunk_bytes.max(weights) / each).max(64);
         let chunks = u64::from(total).div_ceil(most);
         let chunk = u64::from(total).div_ceil(chunks).next_multiple_of(64) as u32;
         Grid { rows, columns, chunk, total }
@@ -281,7 +282,7 @@ impl<'a> Winograd<'a> {
         [(source, of_source), (out, of_out)]: [(Value, Tiles); 2],
         weight: Value,
     ) -> Result<()> {
-        let grid = self.grid(of_out.height, of_out.width, self.tuning.winograd.chunk_bytes);
+        let grid = self.grid(of_out.height, of_out.width);
         for first in (0..grid.total).step_by(grid.chunk as usize) {
             let seen = grid.tiles(first, &of_source);
             let from = self.transform(tape, &self.form.source, &seen, source)?;
@@ -323,10 +324,7 @@ impl<'a> Winograd<'a> {
         [x, grad_y, grad_weight]: [Value; 3],
     ) -> Result<()> {
         let (of_x, of_y) = (self.x(self.s.padding), self.y(0));
-        // Every chunk but the first reads the sum and writes it: it is to bring as much itself.
-        let sum_bytes = u64::from(16 * self.form.points()) * u64::from(self.pairs());
-        let grid =
-            self.grid(of_y.height, of_y.width, self.tuning.winograd.chunk_bytes.max(sum_bytes));
+        let grid = self.grid(of_y.height, of_y.width);
         let sum = tape.temporary("conv2d.grad_points", &self.weight_shape(), Element::F32)?;
         for first in (0..grid.total).step_by(grid.chunk as usize) {
             let (seen, tiles) = (grid.tiles(first, &of_x), grid.tiles(first, &of_y));
