@@ -114,6 +114,11 @@ impl Sizes {
         }
     }
 
+    /// Of y.
+    fn pixels(&self) -> u32 {
+        self.images * self.out_height * self.out_width
+    }
+
     /// Multiply-adds of each pass.
     fn work(&self) -> u64 {
         let [n, h, w, o] = self.y().map(|v| v as u64);

@@ -251,6 +251,58 @@ pub(super) fn launch(
     tape.dispatch(dispatch.read(source).read(weight).write(out));
 }
 
+impl ImplicitGemm {
+    /// The whole of y.
+    pub(super) fn of_forward(s: &Sizes) -> Self {
+        Self {
+            images: s.images,
+            height: s.height,
+            width: s.width,
+            k_quads: s.channels.div_ceil(4),
+            rows: s.out_height,
+            columns: s.out_width,
+            n_quads: s.out_channels.div_ceil(4),
+            stride: s.stride,
+            row0: -(s.padding as i32),
+            column0: -(s.padding as i32),
+            step: 1,
+            taps_down: s.kernel_height,
+            taps_across: s.kernel_width,
+            tap_row0: 0,
+            tap_column0: 0,
+            tap_step: 1,
+            kernel_width: s.kernel_width,
+            out_height: s.out_height,
+            out_width: s.out_width,
+            out_stride: 1,
+            out_row0: 0,
+            out_column0: 0,
+        }
+    }
+}
+
+impl WeightGemm {
+    /// All pixels, shared out so.
+    pub(super) fn of_all(s: &Sizes, shares: &Shares) -> Self {
+        Self {
+            pixels: s.pixels(),
+            height: s.height,
+            width: s.width,
+            c_quads: s.channels.div_ceil(4),
+            rows: s.out_height,
+            columns: s.out_width,
+            o_quads: s.out_channels.div_ceil(4),
+            stride: s.stride,
+            padding: s.padding,
+            taps: s.kernel_height * s.kernel_width,
+            kernel_width: s.kernel_width,
+            split: shares.split,
+            first: 0,
+            part: 0,
+        }
+    }
+}
+
 /// y of [`super::conv2d`].
 pub(super) fn forward(
     tape: &mut Tape,
@@ -261,31 +313,8 @@ pub(super) fn forward(
     let taps = s.kernel_height * s.kernel_width;
     let x = Quads::of_rows(s.images * s.height * s.width, s.channels).fill(tape, x)?;
     let weight = Quads::of_blocks(taps, s.channels, s.out_channels).fill(tape, weight)?;
-    let p = ImplicitGemm {
-        images: s.images,
-        height: s.height,
-        width: s.width,
-        k_quads: s.channels.div_ceil(4),
-        rows: s.out_height,
-        columns: s.out_width,
-        n_quads: s.out_channels.div_ceil(4),
-        stride: s.stride,
-        row0: -(s.padding as i32),
-        column0: -(s.padding as i32),
-        step: 1,
-        taps_down: s.kernel_height,
-        taps_across: s.kernel_width,
-        tap_row0: 0,
-        tap_column0: 0,
-        tap_step: 1,
-        kernel_width: s.kernel_width,
-        out_height: s.out_height,
-        out_width: s.out_width,
-        out_stride: 1,
-        out_row0: 0,
-        out_column0: 0,
-    };
-    Quads::of_rows(s.images * s.out_height * s.out_width, s.out_channels).cut(tape, y, |tape, y| {
+    let p = ImplicitGemm::of_forward(s);
+    Quads::of_rows(s.pixels(), s.out_channels).cut(tape, y, |tape, y| {
         launch(tape, tile, &p, false, [x, weight, y]);
         Ok(())
     })
@@ -325,7 +354,7 @@ pub(super) fn backward_input(
     [weight, grad_y, grad_x]: [Value; 3],
 ) -> Result<()> {
     let taps = s.kernel_height * s.kernel_width;
-    let pixels = s.images * s.out_height * s.out_width;
+    let pixels = s.pixels();
     let grad_y = Quads::of_rows(pixels, s.out_channels).fill(tape, grad_y)?;
     let weight = Quads::of_blocks(taps, s.channels, s.out_channels).fill(tape, weight)?;
     let x = Quads::of_rows(s.images * s.height * s.width, s.channels);
@@ -379,27 +408,12 @@ pub(super) fn backward_weight(
     [x, grad_y, grad_weight]: [Value; 3],
 ) -> Result<()> {
     let taps = s.kernel_height * s.kernel_width;
-    let pixels = s.images * s.out_height * s.out_width;
+    let pixels = s.pixels();
     let x = Quads::of_rows(s.images * s.height * s.width, s.channels).fill(tape, x)?;
     let grad_y = Quads::of_rows(pixels, s.out_channels).fill(tape, grad_y)?;
     let tile = tile.of_weights();
-    let shares = Shares::new(tile, tape.tuning(), taps * s.channels.next_multiple_of(4), s, pixels);
-    let p = WeightGemm {
-        pixels,
-        height: s.height,
-        width: s.width,
-        c_quads: s.channels.div_ceil(4),
-        rows: s.out_height,
-        columns: s.out_width,
-        o_quads: s.out_channels.div_ceil(4),
-        stride: s.stride,
-        padding: s.padding,
-        taps,
-        kernel_width: s.kernel_width,
-        split: shares.split,
-        first: 0,
-        part: 0,
-    };
+    let shares = Shares::new(tile, tape.tuning(), s);
+    let p = WeightGemm::of_all(s, &shares);
     let launch = Dispatch::new(tile.weight_gemm(), &p, shares.groups()).read(x).read(grad_y);
     let weight = Quads::of_blocks(taps, s.channels, s.out_channels);
     sum_parts(tape, weight, grad_weight, shares.splits, |tape, out| {
@@ -418,8 +432,9 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// Of a product with so many rows, one for each weight of a channel of y.
-    pub(super) fn new(tile: Tile, tuning: &Tuning, rows: u32, s: &Sizes, pixels: u32) -> Self {
+    pub(super) fn new(tile: Tile, tuning: &Tuning, s: &Sizes) -> Self {
+        let pixels = s.pixels();
+        let rows = s.kernel_height * s.kernel_width * s.channels.next_multiple_of(4);
         let [high, wide] = tile.sizes();
         let tiles = u64::from(rows).div_ceil(high) * u64::from(s.out_channels).div_ceil(wide);
         let [wanted, least] = tile.splitting(tuning);

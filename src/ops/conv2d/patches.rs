@@ -30,10 +30,10 @@ pub(super) struct Patches<'a> {
     chunk_bytes: u64,
 }
 
-/// Some rows of y, those of all images counted through.
+/// Some pixels of y, those of all images counted through.
 struct Chunk {
     first: u32,
-    rows: u32,
+    pixels: u32,
 }
 
 impl<'a> Patches<'a> {
@@ -61,20 +61,28 @@ impl<'a> Patches<'a> {
         self.values().div_ceil(4)
     }
 
-    fn chunks(&self) -> Vec<Chunk> {
-        let of_row = u64::from(16 * self.quads()) * u64::from(self.s.out_width);
-        let most = (self.chunk_bytes / of_row).clamp(1, u64::from(u32::MAX)) as u32;
-        let all = self.s.images * self.s.out_height;
-        let chunk = |first| Chunk { first, rows: most.min(all - first) };
-        (0..all).step_by(most as usize).map(chunk).collect()
+    /// The weights as a matrix.
+    fn weight(&self) -> Quads {
+        Quads::of_blocks(1, self.values(), self.s.out_channels)
+    }
+
+    /// Whole rows.
+    fn chunks(&self) -> impl Iterator<Item = Chunk> {
+        let (all, row) = (self.s.pixels(), self.s.out_width);
+        let of_row = u64::from(16 * self.quads()) * u64::from(row);
+        let rows = (self.chunk_bytes / of_row).max(1);
+        let most = (rows * u64::from(row)).min(u64::from(all)) as u32;
+        (0..all)
+            .step_by(most as usize)
+            .map(move |first| Chunk { first, pixels: most.min(all - first) })
     }
 
     fn patches(&self, tape: &mut Tape, chunk: &Chunk, x: Value) -> Result<Value> {
         let s = self.s;
-        let pixels = chunk.rows * s.out_width;
+        let Chunk { first, pixels } = *chunk;
         let p = Patch {
             pixels,
-            first: chunk.first * s.out_width,
+            first,
             height: s.height,
             width: s.width,
             channels: s.channels,
@@ -93,38 +101,22 @@ impl<'a> Patches<'a> {
         Ok(out)
     }
 
+    /// The product of a chunk's patches and the weights: one row of pixels.
+    fn product(&self, chunk: &Chunk) -> Sizes {
+        let [pixels, values] = [chunk.pixels, 4 * self.quads()].map(|v| v as usize);
+        Sizes::product(pixels, values, self.s.out_channels as usize)
+    }
+
     /// y of [`super::conv2d`].
     pub(super) fn forward(&self, tape: &mut Tape, [x, weight, y]: [Value; 3]) -> Result<()> {
-        let s = self.s;
-        let weight = Quads::of_blocks(1, self.values(), s.out_channels).fill(tape, weight)?;
-        let of_y = Quads::of_rows(s.images * s.out_height * s.out_width, s.out_channels);
-        of_y.cut(tape, y, |tape, y| {
+        let weight = self.weight().fill(tape, weight)?;
+        Quads::of_rows(self.s.pixels(), self.s.out_channels).cut(tape, y, |tape, y| {
             for chunk in self.chunks() {
                 let patches = self.patches(tape, &chunk, x)?;
-                // One image of all images' rows, of which this is a part.
                 let p = ImplicitGemm {
-                    images: 1,
-                    height: chunk.rows,
-                    width: s.out_width,
-                    k_quads: self.quads(),
-                    rows: chunk.rows,
-                    columns: s.out_width,
-                    n_quads: s.out_channels.div_ceil(4),
-                    stride: 1,
-                    row0: 0,
-                    column0: 0,
-                    step: 1,
-                    taps_down: 1,
-                    taps_across: 1,
-                    tap_row0: 0,
-                    tap_column0: 0,
-                    tap_step: 1,
-                    kernel_width: 1,
-                    out_height: s.images * s.out_height,
-                    out_width: s.out_width,
-                    out_stride: 1,
-                    out_row0: chunk.first,
-                    out_column0: 0,
+                    out_width: self.s.pixels(),
+                    out_column0: chunk.first,
+                    ..ImplicitGemm::of_forward(&self.product(&chunk))
                 };
                 gemm::launch(tape, self.tile, &p, false, [patches, weight, y]);
             }
@@ -138,35 +130,22 @@ impl<'a> Patches<'a> {
         tape: &mut Tape,
         [x, grad_y, grad_weight]: [Value; 3],
     ) -> Result<()> {
-        let s = self.s;
-        let pixels = s.images * s.out_height * s.out_width;
-        let grad_y = Quads::of_rows(pixels, s.out_channels).fill(tape, grad_y)?;
-        let shares = |chunk: &Chunk, tape: &Tape| {
-            Shares::new(self.tile, tape.tuning(), 4 * self.quads(), s, chunk.rows * s.out_width)
+        let grad_y = Quads::of_rows(self.s.pixels(), self.s.out_channels).fill(tape, grad_y)?;
+        let shared = |chunk: Chunk| {
+            let product = self.product(&chunk);
+            let shares = Shares::new(self.tile, tape.tuning(), &product);
+            (chunk, product, shares)
         };
-        let chunks = self.chunks();
-        let parts = chunks.iter().map(|chunk| shares(chunk, tape).splits).sum();
-        let weight = Quads::of_blocks(1, self.values(), s.out_channels);
-        gemm::sum_parts(tape, weight, grad_weight, parts, |tape, out| {
+        let chunks: Vec<_> = self.chunks().map(shared).collect();
+        let parts = chunks.iter().map(|(_, _, shares)| shares.splits).sum();
+        gemm::sum_parts(tape, self.weight(), grad_weight, parts, |tape, out| {
             let mut part = 0;
-            for chunk in &chunks {
-                let shares = shares(chunk, tape);
-                let patches = self.patches(tape, chunk, x)?;
+            for (chunk, product, shares) in chunks {
+                let patches = self.patches(tape, &chunk, x)?;
                 let p = WeightGemm {
-                    pixels: chunk.rows * s.out_width,
-                    height: chunk.rows,
-                    width: s.out_width,
-                    c_quads: self.quads(),
-                    rows: chunk.rows,
-                    columns: s.out_width,
-                    o_quads: s.out_channels.div_ceil(4),
-                    stride: 1,
-                    padding: 0,
-                    taps: 1,
-                    kernel_width: 1,
-                    split: shares.split,
-                    first: chunk.first * s.out_width,
+                    first: chunk.first,
                     part,
+                    ..WeightGemm::of_all(&product, &shares)
                 };
                 part += shares.splits;
                 let launch = Dispatch::new(self.tile.weight_gemm(), &p, shares.groups());
