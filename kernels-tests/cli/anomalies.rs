@@ -117,6 +117,15 @@ fn labelled_anomalies_are_learned_and_missed_ones_taught() {
     // A taught model can be taught more, and scores.
     run(&dir, "teach --model taught --anomalies more/test/stain --steps 2 --out again");
     run(&dir, "test --model again --data data");
+    // Other normal images than it was trained on may be those that it was trained on, in another division.
+    std::fs::copy(of("data/test/good/000.png"), of("data/train/good/new.png")).unwrap();
+    let output = run(&dir, &format!("{teach} --out other"));
+    assert!(text(&output.stderr).contains("there will be no verdicts"), "{output:?}");
+    assert!(text(&run(&dir, "info other").stdout).contains(", 0 held-out images"));
+    let output = run(&dir, &format!("{teach} --out unseen --calibrate data/test/good"));
+    assert!(!text(&output.stderr).contains("there will be no verdicts"), "{output:?}");
+    assert!(text(&output.stdout).contains("6 normal images kept back"), "{output:?}");
+    std::fs::remove_file(of("data/train/good/new.png")).unwrap();
     std::fs::rename(of("data"), of("elsewhere")).unwrap();
     let message = refused(&dir, &format!("{teach} --out third"));
     assert!(message.contains("--normals"), "{message}");
@@ -133,8 +142,10 @@ fn masks_tell_where_labelled_anomalies_are() {
     let train = "train --data data --out run --epochs 12 --set image.size=32 --set train.batch=16 \
                  --set train.least_steps=0 --set anomalies.pseudo=none --set stage2.head=position \
                  --anomalies more/test/hole";
-    assert!(refused(&dir, train).contains("from masks (--masks)"));
+    assert!(refused(&dir, train).contains("without a mask"));
     run(&dir, &format!("{train} --masks more/ground_truth/hole"));
+    let unmarked = refused(&dir, "teach --model run --anomalies more/test/stain --out x");
+    assert!(unmarked.contains("10 labelled anomalies without a mask"), "{unmarked}");
     run(&dir, "test --model run --data data --json m.json");
     let page = std::fs::read(dir.path().join("m.json")).unwrap();
     let metrics: serde_json::Value = serde_json::from_slice(&page).unwrap();

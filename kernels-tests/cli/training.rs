@@ -267,6 +267,21 @@ fn a_model_is_tested_asked_and_told_about() {
     assert_eq!(anomem(&dir, &words(line)).status.code(), Some(3));
     let odd = std::fs::read_to_string(dir.path().join("odd/scores.csv")).unwrap();
     assert!(odd.lines().any(|row| row.ends_with(",anomalous")), "{odd}");
+    let gate = refused(&dir, "predict --model run odd-images --out x --fail-on-anomaly");
+    assert!(gate.contains("--fail-on-anomaly: 4 held-out normal images cannot back"), "{gate}");
+    // Two folders with the same names are told apart.
+    run(
+        &dir,
+        "predict --model run data/test/good odd-images data/train/good --out both --heatmaps",
+    );
+    let both = std::fs::read_to_string(dir.path().join("both/scores.csv")).unwrap();
+    for name in ["data/test/good/000.png", "data/train/good/000.png"] {
+        assert!(both.contains(&format!("\n{name},")), "{both}");
+        assert!(dir.path().join(format!("both/heatmaps/{name}.png")).is_file(), "{name}");
+    }
+    let twice =
+        refused(&dir, "predict --model run odd-images/0.png odd-images/0.png --out x --heatmaps");
+    assert!(twice.contains("would both be drawn as odd-images/0.png.png"), "{twice}");
     let none = "predict --model unheld odd-images --out x --fail-on-anomaly";
     run(&dir, &train("unheld", "--epochs 0 --set score.held_out=0"));
     assert!(refused(&dir, none).contains("no normal image was held out"));

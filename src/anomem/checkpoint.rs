@@ -65,6 +65,9 @@ pub struct TrainingProgress {
     pub adapter: String,
     /// Fingerprint of the training images.
     pub data: String,
+    /// That of the normal ones and of those held out. Empty where the heads were taught with others than the encoder.
+    #[serde(default)]
+    pub normals: String,
     /// The set as it was named.
     pub data_spec: String,
     /// Where the encoder's first weights came from, unless from the seed.

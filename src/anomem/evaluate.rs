@@ -153,6 +153,7 @@ pub fn test(
     let options = model.load_options(skip_bad);
     let mut evaluator = Evaluator::new();
     let mut judged = Vec::new();
+    let mut without_mask = Vec::new();
     let skipped =
         score_samples(gpu, model, scorer, samples, skip_bad, observer, |sample, _, score| {
             let kind = sample.anomalous.then_some(sample.kind.as_str());
@@ -164,6 +165,7 @@ pub fn test(
                 if masks.known[0] {
                     evaluator.add_map(kind, score.map()?, &masks.pixels.bytes)?;
                 }
+                without_mask.extend(masks.skipped);
             }
             judged.push(Judged {
                 name: sample.name.clone(),
@@ -174,7 +176,7 @@ pub fn test(
             });
             Ok(())
         })?;
-    skipped.iter().for_each(|e| observer.warn(&format!("left out: {e}")));
+    skipped.iter().chain(&without_mask).for_each(|e| observer.warn(&format!("left out: {e}")));
     Ok((evaluator.finish(), judged))
 }
 

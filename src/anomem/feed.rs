@@ -9,6 +9,7 @@ use crate::gpu::Gpu;
 use crate::ops::augment::{self, Images};
 use crate::tensor::{Element, Store, VarId};
 use crate::{Error, Result};
+use std::collections::HashMap;
 
 /// Images that steps draw from.
 pub(super) struct Feed {
@@ -36,7 +37,8 @@ impl Feed {
         batch: usize,
         gpu: &Gpu,
     ) -> Result<Self> {
-        let limit = gpu.max_binding().min(gpu.max_buffer());
+        // Byte offsets are u32, and Metal's limits go beyond.
+        let limit = gpu.max_binding().min(gpu.max_buffer()).min(u64::from(u32::MAX));
         let bytes = |images: usize| (images * pixels.image_len()).next_multiple_of(4);
         let resident = bytes(pixels.n) as u64 <= limit;
         let held = if resident { pixels.n } else { batch };
@@ -123,7 +125,7 @@ impl Feed {
     /// A fault of the GPU.
     pub(super) fn choose(&self, gpu: &Gpu, model: &Model, indices: &[u32]) -> Result<()> {
         let store = &model.store;
-        store.upload(gpu, self.ids, indices)?;
+        store.upload(gpu, self.ids, &ids_of(indices, self.pixels.n))?;
         if self.resident {
             return store.upload(gpu, self.slots, indices);
         }
@@ -145,8 +147,21 @@ pub(super) struct Batch {
     pub statistics: Option<crate::autograd::Value>,
     /// u32 `[B]`: where each image of the batch is held.
     pub slots: crate::autograd::Value,
-    /// u32 `[B]`: which image of the set it is.
+    /// u32 `[B]`: what its random numbers go by, different for each; that of the set's image, if it is there once.
     pub ids: crate::autograd::Value,
+}
+
+/// The number of each image of a batch, and where one of a set of `n` comes again, another one: so that it is not
+/// augmented, or damaged, as before.
+fn ids_of(indices: &[u32], n: usize) -> Vec<u32> {
+    let mut times: HashMap<u32, u32> = HashMap::new();
+    let id = |index: &u32| {
+        let before = times.entry(*index).or_default();
+        let id = before.wrapping_mul(n as u32).wrapping_add(*index);
+        *before += 1;
+        id
+    };
+    indices.iter().map(id).collect()
 }
 
 /// Four bytes to a word, `words` of them, zeros behind the last byte.
@@ -154,4 +169,14 @@ pub(super) fn packed(bytes: &[u8], words: usize) -> Vec<u32> {
     let mut list = vec![0_u32; words];
     bytemuck::cast_slice_mut::<u32, u8>(&mut list)[..bytes.len()].copy_from_slice(bytes);
     list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_comes_again_has_another_number() {
+        assert_eq!(ids_of(&[4, 2, 4, 0, 4, 2], 5), [4, 2, 9, 0, 14, 7]);
+    }
 }

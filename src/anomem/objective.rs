@@ -57,6 +57,8 @@ pub struct Recall {
     pub entropy_sum: Value,
     /// u32 `[queries]`: the slot of greatest weight.
     pub slot: Value,
+    /// f32 `[B]`: 1 for normal images, of `queries / B` vectors each; all are if absent.
+    pub normal: Option<Value>,
     /// Vectors of all images, normal or not.
     pub queries: usize,
     /// `[queries, D]`: the features in the memory's space.
@@ -306,23 +308,29 @@ fn recall(
     let steps = model.config.memory.steps_train;
     let retrieval = model.retrieve(tape, scale, queries, steps)?;
     let n = tape.shape(queries)[0];
-    let entropy = match normal {
-        Some(normal) => {
-            let per = n / tape.len(normal);
-            let column = tape.reshape(retrieval.entropy, &[n, 1])?;
-            let zeros = affine::affine(tape, column, 0.0, 0.0)?;
-            select::rows(tape, column, zeros, normal, per)?
-        }
-        None => retrieval.entropy,
-    };
+    let entropy = of_normal(tape, retrieval.entropy, normal)?;
     let recall = Recall {
         entropy_sum: entropy,
         slot: retrieval.slot,
+        normal,
         queries: n,
         features: queries,
         retrieved: retrieval.retrieved,
     };
     Ok((recall, entropy))
+}
+
+/// `values` `[R]` of queries, 0 for those of anomalies: of images where `normal` `[B]` is 0.
+///
+/// # Errors
+/// Queries that are no multiple of the images.
+pub(super) fn of_normal(tape: &mut Tape, values: Value, normal: Option<Value>) -> Result<Value> {
+    let Some(normal) = normal else { return Ok(values) };
+    let n = tape.len(values);
+    let column = tape.reshape(values, &[n, 1])?;
+    let zeros = affine::affine(tape, column, 0.0, 0.0)?;
+    let chosen = select::rows(tape, column, zeros, normal, n / tape.len(normal))?;
+    tape.reshape(chosen, &[n])
 }
 
 /// Adds the heads' hinge at every scale to `terms`, from its map `[V * B, H, W, D]`. In frozen training

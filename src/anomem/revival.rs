@@ -3,7 +3,7 @@
 
 use super::config::Config;
 use super::model::{Model, Scale};
-use super::objective::{Recall, Terms};
+use super::objective::{Recall, Terms, of_normal};
 use crate::autograd::{Plan, Tape, Value};
 use crate::gpu::Gpu;
 use crate::ops::deviation;
@@ -17,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 pub(super) struct Revival {
     /// `[queries, D]`.
     features: Value,
-    /// `[queries]`: norm of feature minus recollection.
+    /// `[queries]`: norm of feature minus recollection, 0 for anomalies, which are not to be remembered.
     norms: Value,
 }
 
@@ -33,8 +33,9 @@ impl Revival {
         terms
             .iter()
             .filter_map(|t| t.recall)
-            .map(|Recall { features, retrieved, .. }| {
+            .map(|Recall { features, retrieved, normal, .. }| {
                 let norms = deviation::norms(tape, features, retrieved)?;
+                let norms = of_normal(tape, norms, normal)?;
                 tape.keep(features);
                 tape.keep(norms);
                 Ok(Self { features, norms })

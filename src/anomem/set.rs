@@ -1,16 +1,17 @@
 //! The images of a training: normal ones, labelled anomalies, those kept back to measure on; and which
 //! of them each step sees.
 
-use super::config::{Config, Pseudo};
+use super::config::{Config, HeadKind, Pseudo};
 use super::labels::Composition;
 use crate::data::{
-    ChannelStats, DEFAULT_MAX_PIXELS, Dataset, LoadOptions, Loaded, Pixels, Progress, Sample,
-    fingerprint, load, load_masks, set_is_grey,
+    ChannelStats, DEFAULT_MAX_PIXELS, DataSpec, Dataset, LoadOptions, Loaded, Pixels, Progress,
+    Sample, fingerprint, load, load_masks, set_is_grey,
 };
 use crate::{Error, Result};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use std::path::Path;
 
 /// Images to learn from.
 pub struct TrainingSet {
@@ -30,6 +31,8 @@ pub struct TrainingSet {
     options: LoadOptions,
     /// The images' fingerprint.
     pub fingerprint: String,
+    /// That of the normal ones, and of those to measure scores on.
+    pub(super) normals: String,
     /// The set as it was named.
     pub spec: String,
 }
@@ -73,6 +76,7 @@ impl TrainingSet {
             marks: None,
             held_out: None,
             options,
+            normals: fingerprint.clone(),
             fingerprint,
             spec: dataset.spec.to_string(),
         };
@@ -86,14 +90,18 @@ impl TrainingSet {
     /// No image, the first bad file or mask, or an image larger than a tile without a mask: which of its tiles are
     /// anomalous is not known.
     pub fn add_anomalies(&mut self, samples: &[Sample], skip_bad: bool) -> Result<Vec<Error>> {
-        let loaded = self.more(samples, skip_bad, "anomalies to learn from")?;
+        let mut loaded = self.more(samples, skip_bad, "anomalies to learn from")?;
         let kept: Vec<Sample> = loaded.kept.iter().map(|i| samples[*i].clone()).collect();
-        let masks = load_masks(&kept, &self.options)?;
-        let (mut tiles, mut known) = (Vec::new(), Vec::new());
+        let masks = load_masks(&kept, &LoadOptions { skip_bad, ..self.options })?;
+        let (mut tiles, mut known, mut image_of) = (Vec::new(), Vec::new(), Vec::new());
         for (tile, image) in loaded.tile_of().into_iter().enumerate() {
             let (count, has_mask) =
                 (loaded.grids[image as usize].tiles(), masks.known[image as usize]);
+            let marks_some = masks.pixels.image(tile).contains(&1);
             if count > 1 && !has_mask {
+                if skip_bad && kept[image as usize].mask.is_some() {
+                    continue;
+                }
                 return Err(Error::Usage(format!(
                     "{}: an anomaly to learn from that is cut into {count} tiles, most of which may be normal; \
                      expected a mask of it, or the part that is anomalous, at most {side} x {side} pixels \
@@ -102,16 +110,18 @@ impl TrainingSet {
                     side = self.options.tiling.map_or(0, |tiling| tiling.side)
                 )));
             }
-            if count == 1 || masks.pixels.image(tile).contains(&1) {
+            if count == 1 || marks_some {
                 tiles.push(tile as u32);
-                known.push(has_mask);
+                // An anomaly of which nothing is marked is anomalous somewhere.
+                known.push(has_mask && marks_some);
+                image_of.push(image);
             }
         }
         if tiles.is_empty() {
             return Err(Error::Usage(format!("{}: masks that mark nothing", kept[0].name)));
         }
         let first = self.tile_of.len() as u32;
-        let marks = Marks { first, pixels: masks.pixels.chosen(&tiles)?, known };
+        let marks = Marks { first, pixels: masks.pixels.chosen(&tiles)?, known, image_of };
         self.fingerprint = match marks.known.contains(&true) {
             true => merged(&self.fingerprint, "masks", &fingerprint(&[], &marks.pixels)),
             false => std::mem::take(&mut self.fingerprint),
@@ -122,18 +132,21 @@ impl TrainingSet {
         });
         self.anomalies += tiles.len();
         self.pixels = self.pixels.joined(&loaded.pixels.chosen(&tiles)?)?;
+        loaded.skipped.extend(masks.skipped);
         Ok(loaded.skipped)
     }
 
-    /// Keeps normal images to measure scores on. Returns the errors of those left out, none unless
+    /// Keeps the normal images of `folder` to measure scores on. Returns the errors of those left out, none unless
     /// `skip_bad`.
     ///
     /// # Errors
     /// No image, or the first bad file.
-    pub fn calibrate_on(&mut self, samples: &[Sample], skip_bad: bool) -> Result<Vec<Error>> {
-        let loaded = self.more(samples, skip_bad, "images to calibrate with")?;
+    pub fn calibrate_on(&mut self, folder: &Path, skip_bad: bool) -> Result<Vec<Error>> {
+        let images = Dataset::open(&DataSpec::plain(folder), &Default::default())?;
+        let loaded = self.more(&images.train, skip_bad, "images to calibrate with")?;
         let tile_of = loaded.tile_of();
         self.held_out = Some(HeldOut { pixels: loaded.pixels, tile_of, unseen: true });
+        self.normals = merged(&self.normals, "held out", &self.fingerprint);
         Ok(loaded.skipped)
     }
 
@@ -141,6 +154,28 @@ impl TrainingSet {
     #[must_use]
     pub fn images(&self) -> usize {
         self.tile_of.last().map_or(0, |last| *last as usize + 1)
+    }
+
+    /// Whether normal images were named to measure scores on.
+    pub(super) fn is_calibrated(&self) -> bool {
+        self.held_out.is_some()
+    }
+
+    /// Refuses labelled anomalies of which heads of the kind `head` would learn nothing, where nothing else learns.
+    ///
+    /// # Errors
+    /// Heads of positions alone, and no mask.
+    pub(super) fn check_marks(&self, head: HeadKind) -> Result<()> {
+        match &self.marks {
+            Some(marks) if head == HeadKind::Position && !marks.known.contains(&true) => {
+                Err(Error::Usage(format!(
+                    "{}: {} labelled anomalies without a mask, of which heads of positions learn nothing; \
+                     expected --masks, or a model with stage2.head = \"image\" or \"both\"",
+                    self.spec, self.anomalies
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn more(&mut self, samples: &[Sample], skip_bad: bool, what: &str) -> Result<Loaded> {
@@ -169,11 +204,26 @@ pub(super) struct Marks {
     pub pixels: Pixels,
     /// For each of them whether that is known.
     pub known: Vec<bool>,
+    /// For each of them, which image it is a tile of; rising.
+    pub image_of: Vec<u32>,
 }
 
 impl Marks {
+    /// How many images.
+    pub(super) fn images(&self) -> usize {
+        self.image_of.last().map_or(0, |last| *last as usize + 1)
+    }
+
+    /// The places in the set of the images `chosen`, all tiles of each.
+    pub(super) fn places_of(&self, chosen: &[u32]) -> Vec<u32> {
+        let (tiles, _) = tiles_of(&self.image_of, chosen);
+        tiles.into_iter().map(|tile| self.first + tile).collect()
+    }
+
     fn joined(mut self, more: &Self) -> Result<Self> {
         self.known.extend(&more.known);
+        let next = self.image_of.last().map_or(0, |last| last + 1);
+        self.image_of.extend(more.image_of.iter().map(|image| next + image));
         Ok(Self { pixels: self.pixels.joined(&more.pixels)?, ..self })
     }
 }

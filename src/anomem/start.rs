@@ -105,10 +105,9 @@ impl Start {
                 queries = vectors.iter().map(|v| plan.read(gpu, *v)).collect::<Result<_>>()?;
             }
             let left = BATCHES - k;
-            for ((scale, v), list) in model.scales.iter().zip(&vectors).zip(&mut candidates) {
-                let per_batch = queries[0].len() / model.scales[0].dim;
-                if left <= (2 * scale.slots).div_ceil(per_batch.max(1)).max(1) {
-                    list.extend(plan.read::<f32>(gpu, *v)?);
+            for (i, scale) in model.scales.iter().enumerate() {
+                if left <= batches_for(scale.slots, queries[i].len() / scale.dim) {
+                    candidates[i].extend(plan.read::<f32>(gpu, vectors[i])?);
                 }
             }
         }
@@ -132,6 +131,11 @@ impl Start {
         }
         Ok(())
     }
+}
+
+/// Batches of `rows` features each that hold twice as many as there are `slots`, at least one.
+fn batches_for(slots: usize, rows: usize) -> usize {
+    (2 * slots).div_ceil(rows.max(1)).max(1)
 }
 
 /// `count` rows of `vectors` without repetition, as far as there are so many; in random order.

@@ -5,7 +5,7 @@ use super::config::{Config, HeadKind, Pseudo, Stage2Training};
 use super::made::{auroc, make};
 use super::model::Model;
 use super::scorer::Scorer;
-use super::set::{Divided, TrainingSet, permutation};
+use super::set::{Divided, Marks, TrainingSet, permutation};
 use super::trainer::{Observer, RunFolder, train_heads};
 use crate::data::Pixels;
 use crate::gpu::Gpu;
@@ -15,7 +15,7 @@ use serde::Serialize;
 /// One in so many of the anomalies is not taught, to measure on.
 const KEPT_BACK: usize = 5;
 
-/// How well a detector tells anomalies from normal images, none of which it was taught; AUROC, 0 to 1.
+/// How well a detector tells anomalies from normal images; AUROC, 0 to 1, of tiles where images are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Knowledge {
     /// Anomalies of the set that was taught, kept back; absent where there were too few.
@@ -36,8 +36,10 @@ pub struct Taught {
     pub anomalies: usize,
     /// Anomalies that were kept back.
     pub kept_back: usize,
-    /// Normal images kept back.
+    /// Normal images that they were compared with.
     pub normals: usize,
+    /// Whether none of those was trained on.
+    pub normals_unseen: bool,
 }
 
 /// The configuration that teaching a model of `config` needs.
@@ -77,25 +79,41 @@ pub fn teach(
             set.anomalies
         )));
     }
+    set.check_marks(config.stage2.head)?;
+    let is_calibrated = set.is_calibrated();
     let mut images = Divided::of(&config, set)?;
     let Divided { set, split, held_out } = &mut images;
-    let order = permutation(config.seed, usize::MAX / 4, &split.anomalies);
-    let (kept, taught) = order.split_at(order.len() / KEPT_BACK);
-    split.anomalies = taught.to_vec();
+    if !is_calibrated && set.normals != known.facts.progress.normals {
+        held_out.unseen = false;
+        observer.warn(
+            "normal images: others than the model was trained on, so that some of those kept back were trained on, \
+             perhaps; there will be no verdicts. Give the same, or unseen ones with --calibrate",
+        );
+    }
+    // By image, as normal ones: tiles of one show the same defect.
+    let all: Vec<u32> = (0..set.marks.as_ref().map_or(0, Marks::images) as u32).collect();
+    let order = permutation(config.seed, usize::MAX / 4, &all);
+    let (kept_back, taught) = order.split_at(order.len() / KEPT_BACK);
+    let places = |chosen: &[u32]| set.marks.as_ref().map_or(Vec::new(), |m| m.places_of(chosen));
+    split.anomalies = places(taught);
     split.anomalies.sort_unstable();
     let (kept, normals) =
-        (set.pixels.chosen(kept)?, held_out.pixels.chosen(&every(&held_out.pixels))?);
+        (set.pixels.chosen(&places(kept_back))?, held_out.pixels.chosen(&every(&held_out.pixels))?);
     let pseudo = match config.anomalies.pseudo {
         Pseudo::None => Pseudo::Damage,
         pseudo => pseudo,
     };
+    let (anomalies, kept_back) = (taught.len(), kept_back.len());
+    let (normal_images, normals_unseen) = (held_out.images(), held_out.unseen);
     let mut old = known.load(gpu)?;
     let made = make(gpu, &mut old, &normals, pseudo)?;
     let before = knowledge(gpu, &mut old, [&normals, &kept, &made])?;
-    let (anomalies, kept_back) = (split.anomalies.len(), kept.n);
     let mut new = train_heads(gpu, known, config, images, folder, observer)?;
     let after = knowledge(gpu, &mut new, [&normals, &kept, &made])?;
-    Ok((new, Taught { before, after, anomalies, kept_back, normals: normals.n }))
+    Ok((
+        new,
+        Taught { before, after, anomalies, kept_back, normals: normal_images, normals_unseen },
+    ))
 }
 
 /// The numbers of all images.

@@ -1,7 +1,9 @@
 //! The training loop, phase by phase, and its state on disk.
 
 use super::checkpoint::{self, Checkpoint, Content, TrainingProgress};
-use super::config::{BackboneTraining, Config, HeadKind, MemoryKind, Pseudo};
+use super::config::{
+    BackboneTraining, Config, HeadKind, MemoryKind, Pseudo, Stage2Config, Stage2Training,
+};
 use super::feed::Feed;
 use super::journal::{
     ContrastRecord, EpochRecord, Journal, MemoryRecord, ScaleRecord, position_plateau,
@@ -176,10 +178,16 @@ pub(super) fn train_heads(
     observer: &mut dyn Observer,
 ) -> Result<Model> {
     std::fs::create_dir_all(&folder.0).map_err(|e| Error::file(&folder.0, e))?;
+    let was = &known.facts.progress;
     let progress = TrainingProgress {
+        normals: if was.normals == images.set.normals {
+            was.normals.clone()
+        } else {
+            String::new()
+        },
         data: std::mem::take(&mut images.set.fingerprint),
         data_spec: std::mem::take(&mut images.set.spec),
-        ..known.facts.progress.clone()
+        ..was.clone()
     };
     let model = Model::declare(config, known.channel_stats())?;
     let mut run = Run::assemble(gpu, model, images, &[Phase::Stage2], progress)?;
@@ -255,6 +263,10 @@ impl Run {
                 set.spec
             )));
         }
+        let Stage2Config { head, training, contrast_weight, .. } = config.stage2;
+        if training == Stage2Training::Joint && contrast_weight == 0.0 {
+            set.check_marks(head)?;
+        }
         let mut images = Divided::of(config, set)?;
         let mut config = config.clone();
         let labelled = images.set.anomalies > 0 || config.anomalies.pseudo != Pseudo::None;
@@ -272,6 +284,7 @@ impl Run {
             origin,
             adapter: gpu.report().identity(),
             data: std::mem::take(&mut images.set.fingerprint),
+            normals: std::mem::take(&mut images.set.normals),
             data_spec: std::mem::take(&mut images.set.spec),
             ..Default::default()
         };

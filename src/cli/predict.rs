@@ -8,6 +8,7 @@ use crate::report::heatmap::{Range, overlay, write_png};
 use crate::report::{Judge, ScoreRow, ScoreTable};
 use crate::{Error, Result};
 use clap::Args;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Score images and draw what looks wrong in them.
@@ -45,21 +46,46 @@ pub(super) struct Predict {
     common: Common,
 }
 
-/// All images at `path`: itself, or those below a folder.
-fn samples_at(path: &Path) -> Result<Vec<Sample>> {
-    if path.is_dir() {
-        Ok(Dataset::open(&DataSpec::plain(path), &Default::default())?.train)
-    } else {
-        Ok(vec![Sample::of_file(path)?])
+/// All images at `path`: itself, or those below a folder, by their names there; of one folder of
+/// several, which may hold the same names, with its own name before them.
+fn samples_at(path: &Path, several: bool) -> Result<Vec<Sample>> {
+    if !path.is_dir() {
+        return Ok(vec![Sample::of_file(path)?]);
     }
+    let mut samples = Dataset::open(&DataSpec::plain(path), &Default::default())?.train;
+    if several {
+        let named = |s: &mut Sample| s.name = path.join(&s.name).display().to_string();
+        samples.iter_mut().for_each(named);
+    }
+    Ok(samples)
+}
+
+/// That each image has a heat map of its own.
+fn check_pictures(samples: &[Sample]) -> Result<()> {
+    let mut seen = HashMap::new();
+    for sample in samples {
+        let picture = picture_name(&sample.name);
+        if let Some(other) = seen.insert(picture.clone(), &sample.name) {
+            return Err(Error::Usage(format!(
+                "--heatmaps: {other} and {} would both be drawn as {}; give them in two calls",
+                sample.name,
+                picture.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 impl Predict {
     /// Returns the exit code.
     pub(super) fn run(self) -> Result<u8> {
         let mut samples = Vec::new();
+        let several = self.images.iter().filter(|path| path.is_dir()).count() > 1;
         for path in &self.images {
-            samples.extend(samples_at(path)?);
+            samples.extend(samples_at(path, several)?);
+        }
+        if self.heatmaps {
+            check_pictures(&samples)?;
         }
         let gpu = self.common.open()?;
         let mut progress = Progress::new(self.common.quiet.ui());
@@ -137,7 +163,14 @@ impl Predict {
             )));
         }
         if !model.normal_scores.is_empty() {
-            return Ok(Some(Judge::new(&model.normal_scores, rate)));
+            let judge = Judge::new(&model.normal_scores, rate);
+            return match judge.warning() {
+                // A gate that never closes.
+                Some(warning) if self.fail_on_anomaly => {
+                    Err(Error::Usage(format!("--fail-on-anomaly: {warning}")))
+                }
+                _ => Ok(Some(judge)),
+            };
         }
         if self.fail_on_anomaly || self.max_false_alarms.is_some() {
             return Err(Error::Usage(format!(

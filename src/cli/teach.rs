@@ -31,6 +31,10 @@ pub(super) struct Teach {
     normals: Option<DataSpec>,
     #[command(flatten)]
     class: ClassArgs,
+    /// Normal images that the model was not trained on, to measure scores on; otherwise those that its training
+    /// kept back.
+    #[arg(long, value_name = "DIR")]
+    calibrate: Option<PathBuf>,
     /// Run folder to write.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -76,6 +80,9 @@ impl Teach {
         progress.adapter(&gpu);
         let (mut set, skipped) = TrainingSet::load(&config, &normals, self.skip_bad, &|_, _| {})?;
         progress.skipped(&skipped);
+        if let Some(folder) = &self.calibrate {
+            progress.skipped(&set.calibrate_on(folder, self.skip_bad)?);
+        }
         for anomalies in self.labelled.samples()? {
             progress.skipped(&set.add_anomalies(&anomalies, self.skip_bad)?);
         }
@@ -93,13 +100,14 @@ impl Teach {
 }
 
 fn table(taught: &Taught) -> String {
-    let Taught { before, after, anomalies, kept_back, normals } = taught;
+    let Taught { before, after, anomalies, kept_back, normals, normals_unseen } = taught;
+    let unseen = if *normals_unseen { " kept back" } else { "" };
     let per_cent = |v: Option<f64>| v.map_or("-".into(), |v| format!("{:.1}", 100.0 * v));
     let row = |name: &str, before, after| {
         format!("{name:<44}{:>10}{:>10}\n", per_cent(before), per_cent(after))
     };
     let mut text = format!(
-        "{anomalies} anomalies taught; AUROC against {normals} normal images kept back:\n{:<44}{:>10}{:>10}\n",
+        "{anomalies} anomalies taught; AUROC against {normals} normal images{unseen}:\n{:<44}{:>10}{:>10}\n",
         "per cent", "before", "after"
     );
     text += &row(

@@ -3,7 +3,6 @@
 use super::progress::Progress;
 use super::{Common, ConfigArgs, DataArgs, LabelledArgs, report};
 use crate::anomem::{Glimpse, Pretrained, RunFolder, TrainOptions, TrainingSet, train};
-use crate::data::{DataSpec, Dataset};
 use crate::gpu::Profile;
 use crate::report::EventLog;
 use crate::{Error, Result};
@@ -103,8 +102,7 @@ impl Train {
         };
         progress.skipped(&skipped);
         if let Some(folder) = &self.calibrate {
-            let held_out = Dataset::open(&DataSpec::plain(folder), &Default::default())?;
-            progress.skipped(&set.calibrate_on(&held_out.train, self.data.skip_bad)?);
+            progress.skipped(&set.calibrate_on(folder, self.data.skip_bad)?);
         }
         for anomalies in self.labelled.samples()? {
             progress.skipped(&set.add_anomalies(&anomalies, self.data.skip_bad)?);

@@ -44,6 +44,8 @@ pub struct Report {
     pub images_without_mask: Vec<String>,
     /// Anomalous test images whose mask marks nothing.
     pub empty_masks: Vec<String>,
+    /// Images of 16 bits, if none of them uses more than 14: they lose most levels when read as 8 bits.
+    pub narrow_16_bit: Vec<String>,
 }
 
 /// How many images there are to learn from and to judge.
@@ -109,6 +111,7 @@ struct Examined {
 struct Seen {
     size: [usize; 2],
     stored_as: String,
+    greatest_16_bit: Option<u16>,
     grey: bool,
     /// Of size and pixels, colour written out.
     hash: blake3::Hash,
@@ -145,11 +148,11 @@ pub fn check(spec: &DataSpec, options: &DatasetOptions, progress: Progress<'_>) 
 fn examine(sample: &Sample) -> Examined {
     let image = match &sample.source {
         Source::File(path) => decode::decode_file(path, DEFAULT_MAX_PIXELS)
-            .map(|decoded| seen(decoded.raster, decoded.stored_as)),
+            .map(|d| seen(d.raster, d.stored_as, d.greatest_16_bit)),
         Source::Record { records, index } => {
             let raster = records.raster(*index);
             let stored_as = if raster.channels == 1 { "grey 8-bit" } else { "RGB 8-bit" };
-            Ok(seen(raster, stored_as.into()))
+            Ok(seen(raster, stored_as.into(), None))
         }
     };
     let mask = sample.decode_mask(DEFAULT_MAX_PIXELS);
@@ -160,13 +163,13 @@ fn examine(sample: &Sample) -> Examined {
     Examined { image, mask_is_empty: mask.map(|mask| mask.map(is_empty)) }
 }
 
-fn seen(raster: Raster, stored_as: String) -> Seen {
+fn seen(raster: Raster, stored_as: String, greatest_16_bit: Option<u16>) -> Seen {
     let size = [raster.height, raster.width];
     let grey = raster.is_grey();
     let mut hash = blake3::Hasher::new();
     hash.update(format!("{size:?}").as_bytes());
     hash.update(&raster.with_channels(3).bytes);
-    Seen { size, stored_as, grey, hash: hash.finalize() }
+    Seen { size, stored_as, greatest_16_bit, grey, hash: hash.finalize() }
 }
 
 fn summarise(spec: &DataSpec, index: &Index, examined: &[Examined]) -> Report {
@@ -185,6 +188,7 @@ fn summarise(spec: &DataSpec, index: &Index, examined: &[Examined]) -> Report {
         masks_without_image: index.orphan_masks.iter().map(|p| p.display().to_string()).collect(),
         images_without_mask: Vec::new(),
         empty_masks: Vec::new(),
+        narrow_16_bit: narrow_16_bit(index, examined),
     };
     let masks_in_use = index.samples.iter().any(|sample| sample.mask.is_some());
     let all = || index.samples.iter().zip(examined);
@@ -222,6 +226,17 @@ fn summarise(spec: &DataSpec, index: &Index, examined: &[Examined]) -> Report {
     report
 }
 
+/// The images of 16 bits, unless one of them has a sample beyond 14: those of a camera of 10 or 12 bits that were
+/// not scaled to the full range.
+fn narrow_16_bit(index: &Index, examined: &[Examined]) -> Vec<String> {
+    let greatest = |one: &Examined| one.image.as_ref().ok()?.greatest_16_bit;
+    if examined.iter().filter_map(greatest).any(|sample| sample >> 14 > 0) {
+        return Vec::new();
+    }
+    let deep = index.samples.iter().zip(examined).filter(|(_, one)| greatest(one).is_some());
+    deep.map(|(sample, _)| sample.name.clone()).collect()
+}
+
 fn sizes(all: impl Iterator<Item = [usize; 2]>) -> Option<Sizes> {
     let (mut heights, mut widths): (Vec<_>, Vec<_>) = all.map(|[h, w]| (h, w)).unzip();
     heights.sort_unstable();
@@ -238,7 +253,7 @@ impl Report {
     }
 
     /// Everything that is wrong: what, and which files.
-    fn findings(&self) -> [(&'static str, Vec<String>); 6] {
+    fn findings(&self) -> [(&'static str, Vec<String>); 7] {
         let messages =
             |list: &[Finding]| list.iter().map(|finding| finding.message.clone()).collect();
         let pairs = self.duplicates.iter().map(|pair| format!("{} = {}", pair.test, pair.train));
@@ -249,6 +264,10 @@ impl Report {
             ("masks without an image", self.masks_without_image.clone()),
             ("anomalous test images without a mask", self.images_without_mask.clone()),
             ("empty masks of anomalous images", self.empty_masks.clone()),
+            (
+                "16-bit images that all use at most 14 bits, few of them as 8 bits: scale them to the full range",
+                self.narrow_16_bit.clone(),
+            ),
         ]
     }
 }
@@ -312,6 +331,7 @@ mod tests {
             ("train/good/2.png", b"no image".to_vec()),
             ("train/good/readme.txt", Vec::new()),
             ("test/good/0.png", grey_png(8, 2, 3)),
+            ("test/good/1.png", png(4, 4, 16, 0, &[], &[0, 15, 255, 0, 0, 0, 0, 0, 0].repeat(4))),
             ("test/dent/0.png", rgb_of_7),
             ("test/dent/1.png", grey_png(4, 4, 5)),
             ("test/dent/2.png", grey_png(4, 4, 6)),
@@ -338,7 +358,7 @@ mod tests {
         assert_eq!(report.images_without_mask, ["test/dent/3.png"]);
         assert_eq!(report.empty_masks, ["test/dent/1.png"]);
         let lengths = report.findings().map(|(_, files)| files.len());
-        assert_eq!(lengths, [1; 6]);
+        assert_eq!(lengths, [1; 7]);
         let text = report.to_string();
         for part in ["train       3 images", "min 1 x 2, median 4 x 4, max 8 x 6", "! bad masks: 1"]
         {
@@ -408,7 +428,7 @@ mod tests {
         assert_eq!(report.empty_masks.len(), 4);
         assert!(report.empty_masks.iter().all(|name| name.starts_with("test/uneven/")));
         let lengths = report.findings().map(|(_, files)| files.len());
-        assert_eq!(lengths, [0, 0, 0, 0, 0, 4], "{report}");
+        assert_eq!(lengths, [0, 0, 0, 0, 0, 4, 0], "{report}");
         assert!(report.all_grey);
     }
 

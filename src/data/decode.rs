@@ -20,6 +20,8 @@ pub struct Decoded {
     pub raster: Raster,
     /// How the file stores them, such as `grey 16-bit`.
     pub stored_as: String,
+    /// The greatest sample of a file of 16 bits each and no alpha.
+    pub greatest_16_bit: Option<u16>,
 }
 
 /// Decodes the image file at `path`.
@@ -39,9 +41,14 @@ pub fn decode_file(path: &Path, max_pixels: u64) -> Result<Decoded> {
     let mut image = DynamicImage::from_decoder(decoder).map_err(|e| unreadable(path, &e))?;
     image.apply_orientation(orientation);
     let (width, height) = (image.width() as usize, image.height() as usize);
+    let greatest_16_bit = match &image {
+        DynamicImage::ImageLuma16(image) => image.iter().copied().max(),
+        DynamicImage::ImageRgb16(image) => image.iter().copied().max(),
+        _ => None,
+    };
     let (channels, bytes) =
         if grey { (1, image.into_luma8().into_raw()) } else { (3, image.into_rgb8().into_raw()) };
-    Ok(Decoded { raster: Raster { height, width, channels, bytes }, stored_as })
+    Ok(Decoded { raster: Raster { height, width, channels, bytes }, stored_as, greatest_16_bit })
 }
 
 /// What the header of an image file says.

@@ -140,7 +140,14 @@ impl Index {
 
     /// Orders by split and name, so that no file system decides the order.
     fn sort(&mut self) {
-        self.samples.sort_by(|a, b| (a.split, &a.name).cmp(&(b.split, &b.name)));
+        // Names that are not UTF-8 may read the same.
+        let key = |sample: &Sample| match &sample.source {
+            Source::File(path) => Some(path.clone()),
+            Source::Record { .. } => None,
+        };
+        self.samples.sort_by(|a, b| {
+            (a.split, &a.name).cmp(&(b.split, &b.name)).then_with(|| key(a).cmp(&key(b)))
+        });
     }
 }
 

@@ -257,16 +257,18 @@ pub struct Masks {
     /// For each sample whether its mask is known: false for an anomalous one without a mask file,
     /// which must not count as free of defects in a pixel metric.
     pub known: Vec<bool>,
+    /// What was wrong with those that were left out, none unless [`LoadOptions::skip_bad`].
+    pub skipped: Vec<Error>,
 }
 
 /// Loads the masks of `samples` at the size in `options`, cut as their images are; all zero for normal samples.
 ///
 /// A pixel of a mask file is marked when above half of full scale; a pixel at the wanted size is
-/// marked when at least a quarter of its area was.
+/// marked when at least a quarter of its area was, or if that is none, when no other was marked more.
 ///
 /// # Errors
 /// The first mask, in the order of the samples, that cannot be decoded or has another size than
-/// its image.
+/// its image; with `skip_bad` it is as if that image had none.
 pub fn load_masks(samples: &[Sample], options: &LoadOptions) -> Result<Masks> {
     let options = LoadOptions { channels: 1, ..*options };
     let LoadOptions { height, width, .. } = options;
@@ -277,7 +279,8 @@ pub fn load_masks(samples: &[Sample], options: &LoadOptions) -> Result<Masks> {
     let n = tiles.iter().sum();
     let mut bytes = options.allocate(n)?;
     let slots = slots(&mut bytes, tiles.iter().map(|tiles| tiles * len));
-    let errors = fill(samples, slots, true, &|_, _| {}, |sample| {
+    let skip_bad = options.skip_bad;
+    let mut bad = fill(samples, slots, !skip_bad, &|_, _| {}, |sample| {
         let Some(mask) = sample.decode_mask(options.max_pixels)? else {
             let tiles = match options.tiling {
                 Some(_) => options.grid(sample.size(options.max_pixels)?).tiles(),
@@ -285,13 +288,20 @@ pub fn load_masks(samples: &[Sample], options: &LoadOptions) -> Result<Masks> {
             };
             return Ok(vec![0; tiles * len]);
         };
-        Ok(options.cut(mask, |part| part.resized_mask(height, width).bytes))
+        let marks = options.cut(mask.clone(), |part| part.resized_mask(height, width).bytes);
+        if marks.contains(&1) {
+            return Ok(marks);
+        }
+        Ok(options.cut(mask, |part| part.resized_thin_mask(height, width).bytes))
     });
-    if let Some((_, error)) = errors.into_iter().next() {
-        return Err(error);
+    if !skip_bad && !bad.is_empty() {
+        return Err(bad.swap_remove(0).1);
     }
-    let known = samples.iter().map(|sample| sample.mask.is_some() || !sample.anomalous).collect();
-    Ok(Masks { pixels: Pixels { n, height, width, channels: 1, bytes }, known })
+    let is_known = |sample: &Sample| sample.mask.is_some() || !sample.anomalous;
+    let mut known: Vec<bool> = samples.iter().map(is_known).collect();
+    bad.iter().for_each(|(index, _)| known[*index] = false);
+    let skipped = bad.into_iter().map(|(_, error)| error).collect();
+    Ok(Masks { pixels: Pixels { n, height, width, channels: 1, bytes }, known, skipped })
 }
 
 /// Whether every image of `samples` is grey, so that one channel holds all there is. Stops at the
@@ -429,6 +439,9 @@ mod tests {
         ]);
         let error = load_masks(&open(dir.path()).test, &LoadOptions::new(2, 2, 1)).unwrap_err();
         let message = error.to_string();
+        let lenient = LoadOptions { skip_bad: true, ..LoadOptions::new(2, 2, 1) };
+        let masks = load_masks(&open(dir.path()).test, &lenient).unwrap();
+        assert_eq!((masks.known, masks.skipped.len()), (vec![false], 1));
         assert!(message.contains("mask of 4 x 2"), "{message}");
         assert!(message.contains("test/hole/0.png has 2 x 4"), "{message}");
     }

@@ -76,13 +76,25 @@ impl Raster {
     /// A pixel is marked when above half of full scale. After that, a pixel of the result is
     /// marked when at least a quarter of its area was: exact, in integers.
     #[must_use]
-    pub fn resized_mask(self, height: usize, width: usize) -> Self {
-        let mask = self.with_channels(1);
+    pub fn resized_mask(&self, height: usize, width: usize) -> Self {
+        self.marked_from(height, width, |_| (self.width * self.height).div_ceil(4) as u64)
+    }
+
+    /// The same of a mask of which no pixel would be marked so, such as a scratch: those are that are marked most,
+    /// as far as anything is.
+    #[must_use]
+    pub fn resized_thin_mask(&self, height: usize, width: usize) -> Self {
+        self.marked_from(height, width, |areas| areas.iter().copied().max().unwrap_or(0).max(1))
+    }
+
+    /// Marks the pixels of which at least `enough` of the areas is marked; a pixel's whole area is the number of
+    /// pixels of this mask.
+    fn marked_from(&self, height: usize, width: usize, enough: impl FnOnce(&[u64]) -> u64) -> Self {
+        let mask = self.clone().with_channels(1);
         let marked: Vec<bool> = mask.bytes.iter().map(|&value| value > 127).collect();
         let columns = overlaps(mask.width, width);
         let rows = overlaps(mask.height, height);
-        let full = (mask.width * mask.height) as u64;
-        let mut bytes = Vec::with_capacity(height * width);
+        let mut areas = Vec::with_capacity(height * width);
         for row in &rows {
             for column in &columns {
                 let mut covered = 0;
@@ -91,9 +103,11 @@ impl Raster {
                         covered += u64::from(marked[y * mask.width + x]) * tall * wide;
                     }
                 }
-                bytes.push(u8::from(4 * covered >= full));
+                areas.push(covered);
             }
         }
+        let enough = enough(&areas);
+        let bytes = areas.iter().map(|&area| u8::from(area >= enough)).collect();
         Self { height, width, channels: 1, bytes }
     }
 }
@@ -173,6 +187,19 @@ mod tests {
         assert_eq!(grey(1, 2, &[127, 128]).resized_mask(1, 2).bytes, [0, 1]);
         // 3 cells to 2: the middle one is shared.
         assert_eq!(grey(1, 3, &[0, 255, 0]).resized_mask(1, 2).bytes, [1, 1]);
+    }
+
+    #[test]
+    fn a_thin_mask_is_marked_where_it_is_thickest() {
+        // 5 x 10 to 1 x 2: one pixel on the left, two on the right, of 25 each.
+        let mut bytes = [0; 50];
+        for at in [11, 7, 38] {
+            bytes[at] = 255;
+        }
+        let scratch = grey(5, 10, &bytes);
+        assert_eq!(scratch.resized_mask(1, 2).bytes, [0, 0]);
+        assert_eq!(scratch.resized_thin_mask(1, 2).bytes, [0, 1]);
+        assert_eq!(grey(5, 10, &[0; 50]).resized_thin_mask(1, 2).bytes, [0, 0]);
     }
 
     proptest! {

@@ -225,8 +225,11 @@ impl Example<'_> {
         let image = self.image.clone().resized(height, width);
         let overlaid = overlay(&image, self.map, range);
         let outlined = self.mask.map(|mask| {
-            let mask = mask.clone().resized_mask(height, width);
-            outline(&image, &mask.bytes, (cell / 160).max(1))
+            let mut marked = mask.resized_mask(height, width).bytes;
+            if !marked.contains(&1) {
+                marked = mask.resized_thin_mask(height, width).bytes;
+            }
+            outline(&image, &marked, (cell / 160).max(1))
         });
         Ok([Some(image.with_channels(3)), Some(overlaid), outlined.transpose()?])
     }
