@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// The name of the limit that the user sets.
+pub(crate) const MEMORY_BUDGET: &str = "the memory budget";
+
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -83,6 +86,15 @@ impl Error {
     /// An error about the file or folder at `path`.
     pub fn file(path: impl AsRef<Path>, message: impl ToString) -> Self {
         Self::File { path: path.as_ref().to_path_buf(), message: message.to_string() }
+    }
+
+    /// Whether a plan that takes less memory may do.
+    pub(crate) fn is_lack_of_memory(&self) -> bool {
+        match self {
+            Self::OutOfMemory { .. } => true,
+            Self::Limit { limit, .. } => limit == MEMORY_BUDGET,
+            _ => false,
+        }
     }
 
     /// The process exit code: 2 for what the user can mend, 1 for faults of the program or driver.

@@ -26,7 +26,8 @@ pub(super) struct Feed {
 
 impl Feed {
     /// Declares the variables for steps of `batch` images under names that start with `prefix`.
-    /// The images stay on the GPU if they fit one binding, else each step uploads its batch.
+    /// The images stay on the GPU if they fit one binding and half of what a memory budget leaves, else each step
+    /// uploads its batch.
     ///
     /// # Errors
     /// Names that exist, or an image that does not fit one binding.
@@ -40,7 +41,8 @@ impl Feed {
         // Byte offsets are u32, and Metal's limits go beyond.
         let limit = gpu.max_binding().min(gpu.max_buffer()).min(u64::from(u32::MAX));
         let bytes = |images: usize| (images * pixels.image_len()).next_multiple_of(4);
-        let resident = bytes(pixels.n) as u64 <= limit;
+        let all = bytes(pixels.n) as u64;
+        let resident = all <= limit && gpu.within_budget("images", 2 * all).is_ok();
         let held = if resident { pixels.n } else { batch };
         if bytes(held) as u64 > limit {
             return Err(Error::Limit {

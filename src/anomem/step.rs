@@ -240,9 +240,7 @@ impl Recorded {
     pub(super) fn compile(mut self, gpu: &Gpu, model: &Model, feed: &Feed) -> Result<Steps> {
         let mut plan = loop {
             match self.plan(gpu, model) {
-                Err(Error::Limit { .. } | Error::OutOfMemory { .. })
-                    if self.may_run_more_again(model) =>
-                {
+                Err(e) if e.is_lack_of_memory() && self.may_run_more_again(model) => {
                     if !self.again.norms {
                         self.again.norms = true;
                         continue;

@@ -5,22 +5,23 @@ use super::half::halve;
 use super::rematerialise::rematerialised;
 use super::tape::{Dispatch, Place, Tape, Value};
 use crate::gpu::{
-    BindingRange, Buffer, BufferCopy, Gpu, Kernel, Pass, Pipeline, Profile, Submission,
+    ALIGN, AdapterClass, BindingRange, Buffer, BufferCopy, Gpu, Kernel, Pass, Pipeline, Profile,
+    Submission, lock,
 };
-use crate::tensor::{ALIGN, Store};
+use crate::tensor::Store;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 /// Limits and names of a plan.
 #[derive(Debug, Clone, Default)]
 pub struct PlanOptions {
     /// Name in errors and profiles.
     pub label: String,
-    /// Most dispatches per submission; all in one if absent. Where a watchdog ends submissions that
-    /// take longer than some seconds (Windows: 2 s), a long step is split.
+    /// Most dispatches per submission; as the class of the adapter asks for if absent. A watchdog ends what a GPU takes
+    /// longer than some seconds for (Windows: 2 s); software drivers have none.
     pub max_dispatches_per_submit: Option<NonZeroUsize>,
     /// Run every launch as it was recorded, none [joined](super::fuse) to another.
     pub unfused: bool,
@@ -29,6 +30,10 @@ pub struct PlanOptions {
     /// Run batch norms once more instead of keeping their results where memory is needed most.
     pub rematerialise: bool,
 }
+
+/// Dispatches per submission to a GPU: a millisecond of the host's time at most for all of a step's, and well below a
+/// second of an integrated GPU's for each.
+const PER_SUBMIT: usize = 32;
 
 /// How what lies between the layers of a network is stored: maps and their gradients. Sums are of f32 in either case, and
 /// parameters, statistics and losses are stored so.
@@ -68,10 +73,6 @@ struct History {
     unread: Mutex<u64>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A temporary's size, and when its memory is in use: from a dispatch to another, several times where it is written
 /// again.
 struct Lifetime {
@@ -107,8 +108,16 @@ impl Plan {
             live = rematerialised(tape, live, bytes);
         }
         let lifetimes = lifetimes(tape, &live, bytes)?;
-        for l in &lifetimes {
-            let (bytes, info) = (l.bytes, tape.info(l.value));
+        let mut bound: HashSet<Value> = HashSet::new();
+        for value in live.iter().flat_map(|d| &d.bindings).map(|(v, _)| tape.root(*v)) {
+            if !bound.insert(value) {
+                continue;
+            }
+            let info = tape.info(value);
+            let bytes = match info.place {
+                Place::Variable(id) => store.variable(id).len() as u64 * 4,
+                _ => bytes(value),
+            };
             if bytes > gpu.max_binding() {
                 return Err(Error::Limit {
                     what: format!("{}: tensor {} {:?}", options.label, info.name, info.shape),
@@ -150,6 +159,11 @@ impl Plan {
             };
             passes.push(gpu.pass(pipeline, storage, &params, d.groups)?);
         }
+        let max_dispatches = match (options.max_dispatches_per_submit, gpu.report().class) {
+            (Some(most), _) => most.get(),
+            (None, AdapterClass::Software) => usize::MAX,
+            (None, _) => PER_SUBMIT,
+        };
         let kept =
             tape.kept.iter().map(|v| Ok((*v, range(*v)?))).collect::<Result<HashMap<_, _>>>()?;
         Ok(Self {
@@ -159,7 +173,7 @@ impl Plan {
             kept,
             arenas,
             temporary_bytes,
-            max_dispatches: options.max_dispatches_per_submit.map_or(usize::MAX, NonZeroUsize::get),
+            max_dispatches,
             histories: Vec::new(),
             steps: Mutex::new(0),
         })
@@ -181,13 +195,10 @@ impl Plan {
     /// A fault of earlier work.
     pub fn run(&self, gpu: &Gpu) -> Result<Submission> {
         let mut steps = lock(&self.steps);
-        let mut rest = self.passes.as_slice();
-        while rest.len() > self.max_dispatches {
-            let (now, later) = rest.split_at(self.max_dispatches);
-            gpu.submit(&self.label, now, &[])?;
-            rest = later;
-        }
-        let submission = gpu.submit(&self.label, rest, &self.copies(*steps))?;
+        let mut parts = self.passes.chunks(self.max_dispatches);
+        let last = parts.next_back().unwrap_or_default();
+        parts.try_for_each(|part| gpu.submit(&self.label, part, &[]).map(drop))?;
+        let submission = gpu.submit(&self.label, last, &self.copies(*steps))?;
         *steps += 1;
         Ok(submission)
     }
@@ -198,7 +209,8 @@ impl Plan {
     /// An adapter without timestamps, or a fault of the work.
     pub fn profile_step(&self, gpu: &Gpu, profile: &mut Profile) -> Result<()> {
         let mut steps = lock(&self.steps);
-        let times = gpu.submit_timed(&self.label, &self.passes, &self.copies(*steps))?;
+        let parts = self.passes.chunks(self.max_dispatches);
+        let times = gpu.submit_timed(&self.label, parts, &self.copies(*steps))?;
         *steps += 1;
         profile.add(&self.passes, &self.flops, &times);
         Ok(())

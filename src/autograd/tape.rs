@@ -165,7 +165,7 @@ impl Tape {
         &self.tuning
     }
 
-    /// From now on takes a trainable variable for a constant: no gradient reaches it.
+    /// Takes a trainable variable that is not on the tape yet for a constant: no gradient reaches it.
     pub fn freeze(&mut self, id: VarId) {
         self.frozen.insert(id);
     }

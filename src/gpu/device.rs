@@ -6,13 +6,12 @@ use super::shader::{self, Dialect, Kernel, PipelineKey, Slot, Texels};
 use super::texels::{self, Load, Textures};
 use super::transfer::Transfers;
 use super::tuning::Tuning;
-use crate::{Error, Result};
+use crate::error::{Error, MEMORY_BUDGET, Result};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 /// How to open an adapter.
 #[derive(Debug, Clone, Default)]
@@ -229,11 +228,11 @@ impl BufferCopy<'_> {
     }
 }
 
+/// Every range starts at a multiple of this many bytes: what any adapter accepts as a binding's offset.
+pub(crate) const ALIGN: u64 = 256;
+
 /// A point in the queue that can be waited for.
 pub struct Submission(wgpu::SubmissionIndex);
-
-/// Every range starts at a multiple of this many bytes, whatever the adapter would allow.
-const ALIGN: u64 = 256;
 
 impl Gpu {
     /// Opens the chosen adapter with its own limits, or with WebGPU's defaults.
@@ -402,7 +401,7 @@ impl Gpu {
             Some(budget) if wanted > budget => Err(Error::Limit {
                 what: what.into(),
                 wanted: format!("{wanted} bytes in all"),
-                limit: "the memory budget".into(),
+                limit: MEMORY_BUDGET.into(),
                 allowed: format!("{budget} bytes"),
             }),
             _ => Ok(()),
@@ -424,7 +423,10 @@ impl Gpu {
                 allowed: format!("{} bytes", self.0.limits.max_buffer_size),
             });
         }
-        self.within_budget(label, size)?;
+        // What is read goes through memory of the host, for a moment.
+        if !usage.contains(wgpu::BufferUsages::MAP_READ) {
+            self.within_budget(label, size)?;
+        }
         self.0.faults.begin(label)?;
         let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let buffer = self.0.device.create_buffer(&wgpu::BufferDescriptor {
@@ -456,10 +458,7 @@ impl Gpu {
     /// # Errors
     /// A fault of that work.
     pub fn wait(&self, submission: Submission) -> Result<()> {
-        self.poll(wgpu::PollType::Wait {
-            submission_index: Some(submission.0),
-            timeout: Some(Duration::from_secs(600)),
-        })
+        self.poll(wgpu::PollType::Wait { submission_index: Some(submission.0), timeout: None })
     }
 
     fn poll(&self, kind: wgpu::PollType) -> Result<()> {

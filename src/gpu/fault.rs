@@ -4,7 +4,7 @@ use crate::{Error, Result};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Locks; a thread that panicked leaves nothing half-done under these mutexes.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

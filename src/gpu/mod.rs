@@ -24,4 +24,6 @@ pub use tuning::{
     KernelChoice, SubgroupTuning, THRESHOLDS, Threshold, Tuning, WinogradTuning, WorkgroupTuning,
 };
 
+pub(crate) use device::ALIGN;
+pub(crate) use fault::lock;
 pub(crate) use shader::{AsScalar, params, shader};

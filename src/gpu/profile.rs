@@ -178,15 +178,15 @@ impl fmt::Display for Profile {
 }
 
 impl Gpu {
-    /// Submits the passes, each timed in a compute pass of its own, then the copies; waits. The time of a pass is without
+    /// Submits each part of the passes, each of which is timed in a compute pass of its own, then the copies; waits. The time of a pass is without
     /// the copies of operands into textures before it.
     ///
     /// # Errors
     /// An adapter without timestamps, or a fault of the work.
-    pub(crate) fn submit_timed(
+    pub(crate) fn submit_timed<'a>(
         &self,
         label: &str,
-        passes: &[Pass],
+        parts: impl Iterator<Item = &'a [Pass]>,
         copies: &[BufferCopy<'_>],
     ) -> Result<Timestamps> {
         if !self.has_timestamps() {
@@ -198,7 +198,7 @@ impl Gpu {
         self.0.faults.begin(label)?;
         let device = &self.0.device;
         let mut results = Vec::new();
-        for chunk in passes.chunks(DISPATCHES_PER_SET) {
+        for chunk in parts.flat_map(|part| part.chunks(DISPATCHES_PER_SET)) {
             let count = 2 * chunk.len() as u32;
             let set = device.create_query_set(&wgpu::QuerySetDescriptor {
                 label: Some(label),
@@ -228,7 +228,7 @@ impl Gpu {
         copies.iter().for_each(|c| c.encode(&mut encoder));
         self.send(encoder)?;
         let period = f64::from(self.0.queue.get_timestamp_period());
-        let mut times = Timestamps { ticks: Vec::with_capacity(passes.len()), period };
+        let mut times = Timestamps { ticks: Vec::new(), period };
         for (ticks, size) in results {
             times
                 .ticks

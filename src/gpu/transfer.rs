@@ -10,9 +10,12 @@ use std::sync::{Arc, Mutex};
 /// one of their own that is freed afterwards.
 const STAGING: u64 = 256 << 10;
 
-/// wgpu keeps a copy of what is written until a submission has taken it over. After this many bytes one is made and
-/// waited for, so that weights or images on their way are not in memory twice. (A step writes far less.)
+/// wgpu keeps a copy of what is written until a submission that took it over is done. After this many bytes one is made.
 const UNSUBMITTED: usize = 8 << 20;
+
+/// A write larger than this waits for each of its submissions, so that all images are not in memory twice. A step's
+/// images are fewer, and those of the next are on their way while it runs.
+const WAITED_FOR: usize = 128 << 20;
 
 /// What moves bytes.
 #[derive(Default)]
@@ -48,7 +51,9 @@ impl Gpu {
             let before = self.0.transfers.unsubmitted.fetch_add(len, Ordering::Relaxed);
             if before + len >= UNSUBMITTED as u64 {
                 self.enqueue(None);
-                self.wait_all()?;
+                if bytes.len() > WAITED_FOR {
+                    self.wait_all()?;
+                }
             }
         }
         self.check()

@@ -3,7 +3,7 @@
 //! Parameters, gradients and momentum each fill one slab with the same offsets, so the optimiser is
 //! one dispatch over flat buffers, and several plans share weights without copies.
 
-use crate::gpu::{BindingRange, Buffer, Gpu};
+use crate::gpu::{ALIGN, BindingRange, Buffer, Gpu};
 use crate::{Error, Result};
 
 /// Element type of a tensor; each takes 4 bytes.
@@ -62,9 +62,6 @@ pub struct Store {
     slabs: Vec<Slab>,
     variables: Vec<Variable>,
 }
-
-/// Start of every variable, in bytes: what any adapter accepts as a binding offset.
-pub(crate) const ALIGN: u64 = 256;
 
 impl Store {
     /// An empty store.
