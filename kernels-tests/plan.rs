@@ -123,7 +123,10 @@ fn a_tensor_above_the_binding_limit_is_refused_by_name() {
     let (store, _, tape, _) = chain(2, 1 << 26);
     let e = Plan::compile(gpu, &tape, &store, &options()).err().unwrap();
     let text = e.to_string();
-    assert!(text.contains("tensor x") && text.contains("max_storage_buffer_binding_size"), "{text}");
+    assert!(
+        text.contains("tensor x") && text.contains("max_storage_buffer_binding_size"),
+        "{text}"
+    );
 }
 
 #[test]

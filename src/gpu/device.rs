@@ -450,7 +450,9 @@ impl Gpu {
     /// # Errors
     /// A fault of that work.
     pub fn wait_all(&self) -> Result<()> {
-        self.poll(wgpu::PollType::wait_indefinitely())
+        self.poll(wgpu::PollType::wait_indefinitely())?;
+        self.0.transfers.steps_run.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Waits for one submission.
@@ -662,6 +664,7 @@ impl Gpu {
 
     pub(super) fn send(&self, encoder: wgpu::CommandEncoder) -> Result<Submission> {
         self.0.meters.submissions.fetch_add(1, Ordering::Relaxed);
+        self.0.transfers.steps_run.store(true, Ordering::Relaxed);
         let index = self.enqueue(Some(encoder.finish()));
         self.check()?;
         Ok(Submission(index))

@@ -3,19 +3,17 @@
 use super::device::{Buffer, Gpu};
 use super::fault::lock;
 use crate::{Error, Result};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Reads up to this many bytes share one staging buffer; larger ones, such as a checkpoint's, get
 /// one of their own that is freed afterwards.
 const STAGING: u64 = 256 << 10;
 
-/// wgpu keeps a copy of what is written until a submission that took it over is done. After this many bytes one is made.
+/// wgpu keeps a copy of what is written until a submission that took it over is done. After this many bytes one is made,
+/// and waited for unless a step may be running, while which the next one's images are on their way: so weights and
+/// resident images are not in memory twice.
 const UNSUBMITTED: usize = 8 << 20;
-
-/// A write larger than this waits for each of its submissions, so that all images are not in memory twice. A step's
-/// images are fewer, and those of the next are on their way while it runs.
-const WAITED_FOR: usize = 128 << 20;
 
 /// What moves bytes.
 #[derive(Default)]
@@ -24,6 +22,8 @@ pub(super) struct Transfers {
     staging: Mutex<Option<Buffer>>,
     /// Bytes written since the last submission.
     unsubmitted: AtomicU64,
+    /// Whether work was submitted that has not been waited for.
+    pub(super) steps_run: AtomicBool,
     /// Reads so far.
     pub(super) readbacks: AtomicU64,
 }
@@ -51,7 +51,7 @@ impl Gpu {
             let before = self.0.transfers.unsubmitted.fetch_add(len, Ordering::Relaxed);
             if before + len >= UNSUBMITTED as u64 {
                 self.enqueue(None);
-                if bytes.len() > WAITED_FOR {
+                if !self.0.transfers.steps_run.load(Ordering::Relaxed) {
                     self.wait_all()?;
                 }
             }
