@@ -337,7 +337,12 @@ impl Track<'_> {
             format!("{skipped} steps had gradients that are not finite and were skipped; {then}.")
         });
         let mut charts = vec![self.one("Whole loss", "loss", |r| r.loss)];
+        let mut text =
+            "One point per epoch. While a loss falls, more epochs are worth their time.".to_owned();
         if self.has(|scale| scale.contrast.is_some()) {
+            text += " The contrastive loss tells how well the network recognises an image in another view; a network \
+                     that knows nothing stays at the dashed line. The variance loss keeps what is recalled from \
+                     becoming all alike.";
             let contrast = |s: &ScaleRecord| Some(s.contrast.as_ref()?.contrast);
             let mut chart = self.each("Contrastive loss", Axis::new("loss"), contrast);
             let scales = last.scales.iter().enumerate();
@@ -353,7 +358,11 @@ impl Track<'_> {
                 charts.push(self.each("Variance loss", Axis::new("loss"), variance));
             }
         }
-        charts.extend(self.hinges());
+        let hinges = self.hinges();
+        if !hinges.is_empty() {
+            text += " The hinges tell how well the heads part normal images, or positions, from anomalous ones.";
+        }
+        charts.extend(hinges);
         charts.extend([
             self.one("Learning rate", "rate", |r| r.lr),
             self.one("Gradient", "mean norm", |r| r.grad_norm),
@@ -361,11 +370,7 @@ impl Track<'_> {
         ]);
         Some(Curves {
             title: "Training".into(),
-            text: "One point per epoch. The contrastive loss tells how well the network recognises \
-                   an image in another view; a network that knows nothing stays at the dashed line. \
-                   While it falls, more epochs are worth their time. The variance loss keeps what \
-                   is recalled from becoming all alike."
-                .into(),
+            text,
             notes: skipped.into_iter().collect(),
             charts,
         })
@@ -381,8 +386,10 @@ impl Track<'_> {
         let mut charts = vec![
             self.each("Entropy of recall", Axis::share("1 = all alike"), entropy),
             self.each("Prototypes in use", Axis::share("share"), used),
-            self.each("Variance of what is recalled", Axis::new("variance"), variance),
         ];
+        if self.has(|scale| variance(scale).is_some()) {
+            charts.push(self.each("Variance of what is recalled", Axis::new("variance"), variance));
+        }
         if self.has(|scale| revived(scale).is_some_and(|count| count > 0.0)) {
             charts.push(self.each("Prototypes started anew", Axis::new("number"), revived));
         }

@@ -15,7 +15,8 @@ const NEUTRAL: usize = usize::MAX;
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 60.0;
-const RIGHT: f64 = 14.0;
+/// Half the longest label of a tick.
+const RIGHT: f64 = 24.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 42.0;
 
