@@ -225,6 +225,46 @@ fn any_tuning_matches_the_reference() {
     }
 }
 
+/// Sums of the gradient of the weights over more pixels than an invocation may walk on a software driver, if the tuning
+/// knows one share only: on rows of one pixel, of some and of all; more than fit in rounds of sixteen. Whole numbers
+/// that add without rounding: a pixel lost shows.
+#[test]
+fn no_pixel_is_lost_of_many() {
+    let Some(gpu) = gpu(false) else { return };
+    let software = Tuning::built_in(AdapterClass::Software);
+    let (split_workgroups, split_pixels) = (1, 1 << 20);
+    let tuning = Tuning {
+        subgroup: SubgroupTuning { split_workgroups, split_pixels, ..software.subgroup },
+        workgroup: WorkgroupTuning { split_workgroups, split_pixels, ..software.workgroup },
+        ..software
+    };
+    for s in [
+        [1, 45_000, 1, 1, 1, 1, 1, 1, 0],
+        [130, 32, 32, 1, 2, 1, 1, 1, 0],
+        [34, 127, 127, 4, 1, 3, 3, 2, 1],
+        [1, 1, 140_001, 1, 1, 1, 1, 1, 0],
+        [1, 1025, 1025, 1, 1, 1, 1, 1, 0],
+    ]
+    .map(sizes)
+    {
+        let whole = |len: usize, least: usize| -> Vec<f32> {
+            (0..len).map(|i| ((i * 7 + i / 1000) % 3 + least) as f32).collect()
+        };
+        let (x, weight) = (whole(s.n * s.h * s.w * s.c, 0), vec![0.0; s.kh * s.kw * s.c * s.o]);
+        let g = whole(s.n * s.ho() * s.wo() * s.o, 1);
+        let want = reference::backward_weight(&s, &wide(&x), &wide(&g)).value;
+        let (x_shape, weight_shape) = ([s.n, s.h, s.w, s.c], [s.kh, s.kw, s.c, s.o]);
+        let inputs = [Input::Constant(&x_shape, &x), Input::Trainable(&weight_shape, &weight)];
+        for variant in all_variants(gpu) {
+            let kernels = KernelChoice { variant, tuning };
+            let out = run_case(gpu, kernels, &inputs, &[&g], |t, v| {
+                Ok(vec![conv2d(t, v[0], v[1], s.stride, s.padding)?])
+            });
+            assert_eq!(wide(&out.unwrap().grads[1]), want, "{variant:?} {s:?}");
+        }
+    }
+}
+
 /// Enough work for the wide subgroup tile, with surplus columns in its last; more of Winograd's tiles than one chunk
 /// takes, the second smaller.
 #[test]
@@ -494,4 +534,5 @@ fn what_does_not_fit_is_an_error_that_names_it() {
     fails(&[2, 5, 4, 3], &[3, 3, 3, 8], 0, 1, "stride 0");
     fails(&[2, 5, 4, 3], &[8, 3, 3, 8], 1, 1, "larger than");
     fails(&[0, 5, 4, 3], &[3, 3, 3, 8], 1, 1, "at least 1");
+    fails(&[1, 3, 3, 7000], &[3, 3, 7000, 1], 1, 1, "more taps and channels than");
 }

@@ -258,6 +258,7 @@ fn wrong_shapes_are_errors_that_name_the_operation() {
         (fails(&|t, v| gather(t, v[0], &[]).map(drop)), "gather: x [4, 3, 2], 0 views"),
         (fails(&|t, v| draw(t, v[2], 2, 3, 4, 0).map(drop)), "gather.draw: 4 of 3 positions"),
         (fails(&|t, v| draw(t, v[2], 2, 3, 0, 0).map(drop)), "at least 1"),
+        (fails(&|t, v| draw(t, v[2], 1, 60_000, 1, 0).map(drop)), "at most 60000 in all"),
         (fails(&|t, v| draw(t, v[1], 2, 3, 1, 0).map(drop)), "counters [2, 4]: expected [4]"),
         (fails(&|t, v| matched(t, v[2], v[3], 2, 2, 0.5).map(drop)), "index [4]: expected [B, n]"),
         (fails(&|t, v| matched(t, v[1], v[0], 2, 2, 0.5).map(drop)), "geometry [4, 3, 2]"),

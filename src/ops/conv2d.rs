@@ -4,11 +4,12 @@ mod gemm;
 mod patches;
 mod winograd;
 
-use super::groups_for;
+use super::{LOOP_LIMIT, groups_for};
 use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
 use crate::{Error, Result};
 use gemm::Tile;
+pub(super) use gemm::sum_partials;
 use patches::Patches;
 use winograd::Winograd;
 
@@ -21,9 +22,19 @@ params! {
     }
 }
 
+params! {
+    /// Sizes of a gradient of weights, and how its pixels are shared out.
+    pub struct WeightSizes {
+        images: u32, height: u32, width: u32, channels: u32,
+        rows: u32, columns: u32, out_channels: u32,
+        kernel_height: u32, kernel_width: u32, stride: u32, padding: u32,
+        split: u32, splits: u32,
+    }
+}
+
 static FORWARD: Shader = shader!("conv2d", "forward", Sizes);
 static BACKWARD_INPUT: Shader = shader!("conv2d", "backward_input", Sizes);
-static BACKWARD_WEIGHT: Shader = shader!("conv2d", "backward_weight", Sizes);
+static BACKWARD_WEIGHT: Shader = shader!("conv2d", "backward_weight", WeightSizes);
 
 /// The family's shaders.
 pub fn shaders() -> Vec<&'static Shader> {
@@ -140,6 +151,45 @@ impl Sizes {
     }
 }
 
+impl WeightSizes {
+    /// In as few splits as software drivers allow.
+    fn new(s: &Sizes) -> Self {
+        let splits = s.pixels().div_ceil(LOOP_LIMIT as u32);
+        Self {
+            images: s.images,
+            height: s.height,
+            width: s.width,
+            channels: s.channels,
+            rows: s.out_height,
+            columns: s.out_width,
+            out_channels: s.out_channels,
+            kernel_height: s.kernel_height,
+            kernel_width: s.kernel_width,
+            stride: s.stride,
+            padding: s.padding,
+            split: s.pixels().div_ceil(splits),
+            splits,
+        }
+    }
+}
+
+/// Whether one invocation may walk all taps and so many channels, as the kernels of software drivers do.
+fn check_walk(variant: Variant, s: &Sizes, channels: u32) -> Result<()> {
+    let each = match variant {
+        Variant::Simple => channels,
+        Variant::Subgroup { .. } => channels.div_ceil(4),
+        Variant::Tiled | Variant::Cooperative => return Ok(()),
+    };
+    let [down, across, each] = [s.kernel_height, s.kernel_width, each].map(|v| v as usize);
+    // A round of a loop's own and one to leave it.
+    if down * (2 + across * (2 + each)) <= LOOP_LIMIT {
+        return Ok(());
+    }
+    let (x, weight) = (s.x(), s.weight());
+    let why = "more taps and channels than one invocation may walk on this adapter";
+    Err(Error::shape("conv2d", format!("x {x:?}, weight {weight:?}: {why}")))
+}
+
 pub(super) fn forward(
     tape: &mut Tape,
     variant: Variant,
@@ -156,6 +206,7 @@ pub(super) fn forward(
         patches.forward(tape, [x, weight, y])?;
         return Ok(y);
     }
+    check_walk(variant, s, s.channels)?;
     if let Some(tile) = Tile::new(variant, tape.tuning(), s.work(), s.out_channels) {
         gemm::forward(tape, tile, s, [x, weight, y])?;
         return Ok(y);
@@ -177,6 +228,7 @@ pub(super) fn backward_input(
         winograd.backward_input(tape, [weight, grad_y, grad_x])?;
         return Ok(grad_x);
     }
+    check_walk(variant, s, s.out_channels)?;
     if let Some(tile) = Tile::new(variant, tape.tuning(), s.work(), s.channels) {
         gemm::backward_input(tape, tile, s, [weight, grad_y, grad_x])?;
         return Ok(grad_x);
@@ -208,7 +260,17 @@ pub(super) fn backward_weight(
         gemm::backward_weight(tape, tile, s, [x, grad_y, grad])?;
         return Ok(grad);
     }
-    let launch = Dispatch::new(Kernel::new(&BACKWARD_WEIGHT), s, groups_for(tape.len(grad)));
-    tape.dispatch(launch.read(x).read(grad_y).write(grad));
+    let p = WeightSizes::new(s);
+    let weights = tape.len(grad);
+    let groups = groups_for(p.splits as usize * weights);
+    let launch = Dispatch::new(Kernel::new(&BACKWARD_WEIGHT), &p, groups).read(x).read(grad_y);
+    if p.splits == 1 {
+        tape.dispatch(launch.write(grad));
+        return Ok(grad);
+    }
+    let partials =
+        tape.temporary("conv2d.partials", &[p.splits as usize, weights], Element::F32)?;
+    tape.dispatch(launch.write(partials));
+    sum_partials(tape, partials, grad)?;
     Ok(grad)
 }

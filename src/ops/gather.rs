@@ -1,7 +1,7 @@
 //! Sampling positions of feature maps: drawing them, reading them, and finding the same image point in
 //! the other view.
 
-use super::groups_for;
+use super::{LOOP_LIMIT, groups_for};
 use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Shader, params, shader};
 use crate::{Error, Result};
@@ -41,7 +41,8 @@ pub const SHADERS: &[&Shader] = &[&DRAW_WORDS, &DRAW, &FORWARD, &LINKS, &BACKWAR
 /// and the positions with the smallest words are taken.
 ///
 /// # Errors
-/// More positions wanted than there are, or none; counters of another shape.
+/// More positions wanted than there are, or none; counters of another shape; nearly 60,000 positions and images
+/// together, or more.
 pub fn draw(
     tape: &mut Tape,
     counters: Value,
@@ -56,6 +57,11 @@ pub fn draw(
     }
     if count > positions {
         let message = format!("{count} of {positions} positions without replacement");
+        return Err(Error::shape("gather.draw", message));
+    }
+    if positions + images + 2 > LOOP_LIMIT {
+        let message =
+            format!("{positions} positions, {images} images: at most {LOOP_LIMIT} in all");
         return Err(Error::shape("gather.draw", message));
     }
     let index = tape.temporary("gather.draw", &[images, count], Element::U32)?;

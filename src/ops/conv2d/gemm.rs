@@ -1,10 +1,10 @@
 //! The faster kernels: a convolution and its gradients as matrix products whose left-hand side is
 //! gathered from the images while it is read.
 
-use super::{Sizes, groups_for};
-use crate::Result;
+use super::{LOOP_LIMIT, Sizes, groups_for};
 use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Restated, Shader, Tuning, Variant, params, shader};
+use crate::{Error, Result};
 
 params! {
     /// A product with one row per pixel.
@@ -162,6 +162,17 @@ impl Tile {
         match self {
             Self::Subgroup { .. } => [s.split_workgroups, s.split_pixels],
             Self::Workgroup { .. } | Self::Fragments { .. } => [w.split_workgroups, w.split_pixels],
+        }
+    }
+
+    /// Most pixels that one workgroup can sum within [`LOOP_LIMIT`], where a row of y has so many: a multiple of 4.
+    fn most_pixels(self, columns: u32) -> u32 {
+        let rounds = LOOP_LIMIT as u32;
+        match self {
+            // Four pixels take a round, and in the loop that follows rows one for each end of a row and one to leave.
+            Self::Subgroup { .. } => rounds / (2 + 4u32.div_ceil(columns)) * 4,
+            // Sixteen take one, up to four times over where one subgroup multiplies all fragments.
+            Self::Workgroup { .. } | Self::Fragments { .. } => rounds / 4 * 16,
         }
     }
 }
@@ -439,6 +450,7 @@ impl Shares {
         let tiles = u64::from(rows).div_ceil(high) * u64::from(s.out_channels).div_ceil(wide);
         let [wanted, least] = tile.splitting(tuning);
         let splits = (wanted / tiles).clamp(1, u64::from(pixels).div_ceil(least)) as u32;
+        let splits = splits.max(pixels.div_ceil(tile.most_pixels(s.out_width)));
         let split = pixels.div_ceil(splits).next_multiple_of(4);
         Self { tiles, split, splits: pixels.div_ceil(split) }
     }
@@ -463,11 +475,21 @@ pub(super) fn sum_parts(
         let len = tape.len(grad_weight);
         let partials = tape.temporary("conv2d.partials", &[parts as usize, len], Element::F32)?;
         write(tape, partials)?;
-        let params = Partials { len: len as u32, splits: parts };
-        let sum = Dispatch::new(Kernel::new(&SUM_PARTIALS), &params, groups_for(len));
-        tape.dispatch(sum.read(partials).write(grad_weight));
-        Ok(())
+        sum_partials(tape, partials, grad_weight)
     })
+}
+
+/// Adds the rows of `partials` in order.
+pub(in crate::ops) fn sum_partials(tape: &mut Tape, partials: Value, sum: Value) -> Result<()> {
+    let len = tape.len(sum);
+    let splits = tape.len(partials) / len;
+    if splits > LOOP_LIMIT {
+        return Err(Error::shape("conv2d", format!("{splits} partial sums: too many")));
+    }
+    let params = Partials { len: len as u32, splits: splits as u32 };
+    let launch = Dispatch::new(Kernel::new(&SUM_PARTIALS), &params, groups_for(len));
+    tape.dispatch(launch.read(partials).write(sum));
+    Ok(())
 }
 
 #[cfg(test)]
