@@ -145,6 +145,32 @@ fn runs_over_a_dispatch_dimension() {
     }
 }
 
+/// Sums over more rows than an invocation may walk on a software driver, of whole numbers that add without rounding: a
+/// row lost shows.
+#[test]
+fn no_row_is_lost_of_many() {
+    let Some(gpu) = gpu(false) else { return };
+    let whole = |len: usize| -> Vec<f32> {
+        (0..len).map(|i| ((i * 7 + i / 1000) % 5 + 1) as f32).collect()
+    };
+    let (m, k, n) = (70_001, 2, 3);
+    let (x, g, bias) = (whole(m * k), whole(m * n), vec![0.0; n]);
+    let weight = whole(n * k);
+    let (xm, wm, biasm) = ([m, k], [n, k], [n]);
+    let inputs =
+        [Input::Constant(&xm, &x), Input::Trainable(&wm, &weight), Input::Trainable(&biasm, &bias)];
+    let (x64, g64) = (wide(&x), wide(&g));
+    let grad_weight = reference::matmul(&transpose(&g64, m, n), &x64, n, m, k).value;
+    let grad_bias = reference::column_sum(&g64, m, n).value;
+    for variant in all_variants(gpu) {
+        let out =
+            run_case(gpu, variant, &inputs, &[&g], |t, v| Ok(vec![linear(t, v[0], v[1], v[2])?]))
+                .unwrap();
+        assert_eq!(wide(&out.grads[1]), grad_weight, "{variant:?}: grad_weight");
+        assert_eq!(wide(&out.grads[2]), grad_bias, "{variant:?}: grad_bias");
+    }
+}
+
 #[test]
 fn other_shapes_are_an_error_that_names_both() {
     let Some(gpu) = gpu(false) else { return };

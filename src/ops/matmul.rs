@@ -1,7 +1,7 @@
 //! Matrix products and linear layers.
 
 use super::conv2d::{self, Sizes};
-use super::groups_for;
+use super::{LOOP_LIMIT, groups_for};
 use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Shader, Variant, params, shader};
 use crate::{Error, Result};
@@ -10,6 +10,7 @@ params! {
     /// Sizes of a product and how its operands are stored.
     pub struct Product {
         rows: u32, inner: u32, columns: u32, a_transposed: u32, b_transposed: u32,
+        run: u32, runs: u32,
     }
 }
 params! {
@@ -17,12 +18,23 @@ params! {
     pub struct Matrix { rows: u32, columns: u32 }
 }
 
+params! {
+    /// A matrix and the runs that its rows are cut into.
+    pub struct Runs { rows: u32, columns: u32, run: u32, runs: u32 }
+}
+
 static FORWARD: Shader = shader!("matmul", "forward", Product);
 static ADD_BIAS: Shader = shader!("matmul", "add_bias", Matrix);
-static COLUMN_SUM: Shader = shader!("matmul", "column_sum", Matrix);
+static COLUMN_SUM: Shader = shader!("matmul", "column_sum", Runs);
 
 /// The family's shaders.
 pub const SHADERS: &[&Shader] = &[&FORWARD, &ADD_BIAS, &COLUMN_SUM];
+
+/// Runs that the rows of a sum are cut into at most, unless each is full: with some columns enough invocations for a
+/// large GPU, few for the sum of the runs.
+const MAX_RUNS: usize = 128;
+/// Rows that a run should have at least.
+const MIN_RUN: usize = 256;
 
 /// How the operands of a product are stored.
 #[derive(Debug, Clone, Copy)]
@@ -127,14 +139,33 @@ pub fn linear(tape: &mut Tape, x: Value, weight: Value, bias: Value) -> Result<V
     let launch = Dispatch::new(Kernel::new(&ADD_BIAS), &matrix, groups_for(rows * columns));
     tape.dispatch(launch.read(product).read(bias).write(y));
     tape.rule(y, &[product, bias], move |tape, grad_y, needs| {
-        let grad_bias = tape.temporary("linear.grad_bias", &[columns], Element::F32)?;
-        let launch = Dispatch::new(Kernel::new(&COLUMN_SUM), &matrix, groups_for(columns));
-        if needs[1] {
-            tape.dispatch(launch.read(grad_y).write(grad_bias));
-        }
-        Ok(vec![Some(grad_y), needs[1].then_some(grad_bias)])
+        let grad_bias = needs[1].then(|| column_sum(tape, grad_y, [rows, columns]));
+        Ok(vec![Some(grad_y), grad_bias.transpose()?])
     });
     Ok(y)
+}
+
+/// The gradient of a bias.
+fn column_sum(tape: &mut Tape, grad_y: Value, [rows, columns]: [usize; 2]) -> Result<Value> {
+    let grad_bias = tape.temporary("linear.grad_bias", &[columns], Element::F32)?;
+    let run = rows.div_ceil(MAX_RUNS).clamp(MIN_RUN, LOOP_LIMIT);
+    let runs = rows.div_ceil(run);
+    let [r, c, run, n] = [rows, columns, run, runs].map(|v| v as u32);
+    let params = Runs { rows: r, columns: c, run, runs: n };
+    let launch = Dispatch::new(Kernel::new(&COLUMN_SUM), &params, groups_for(runs * columns));
+    in_runs(tape, launch.read(grad_y), runs, grad_bias)?;
+    Ok(grad_bias)
+}
+
+/// Records what writes so many parts of `out`, each as large as it, and adds them in order.
+fn in_runs(tape: &mut Tape, launch: Dispatch, runs: usize, out: Value) -> Result<()> {
+    if runs == 1 {
+        tape.dispatch(launch.write(out));
+        return Ok(());
+    }
+    let partials = tape.temporary("matmul.partials", &[runs, tape.len(out)], Element::F32)?;
+    tape.dispatch(launch.write(partials));
+    conv2d::sum_partials(tape, partials, out)
 }
 
 fn wrong(tape: &Tape, op: &str, a: Value, b: Value, expected: &str) -> Error {
@@ -172,14 +203,17 @@ fn product(tape: &mut Tape, name: &str, form: Form, a: Value, b: Value) -> Resul
         return tape.reshape(out, &[rows, columns]);
     }
     let out = tape.temporary(name, &[rows, columns], Element::F32)?;
+    let runs = inner.div_ceil(LOOP_LIMIT);
     let params = Product {
         rows: rows as u32,
         inner: inner as u32,
         columns: columns as u32,
         a_transposed: matches!(form, Form::FirstTransposed).into(),
         b_transposed: matches!(form, Form::SecondTransposed).into(),
+        run: inner.div_ceil(runs) as u32,
+        runs: runs as u32,
     };
-    let launch = Dispatch::new(Kernel::new(&FORWARD), &params, groups_for(rows * columns));
-    tape.dispatch(launch.read(a).read(b).write(out));
+    let launch = Dispatch::new(Kernel::new(&FORWARD), &params, groups_for(runs * rows * columns));
+    in_runs(tape, launch.read(a).read(b), runs, out)?;
     Ok(out)
 }
