@@ -166,3 +166,36 @@ fn what_not_every_kernel_reads_so_stays_in_floats() {
     let halved: Vec<String> = kernels.iter().filter(|k| k.half != 0).map(Kernel::name).collect();
     assert_eq!(halved, ["activation.relu_vec4 f16:1", "add.forward_vec4 f16:0"]);
 }
+
+/// What no half holds is rounded to the nearest, ties to even, and from 65,520 on infinite, whatever the driver's own
+/// conversion does: a loss scale is lowered when infinities are seen.
+#[test]
+fn stored_halves_are_the_nearest() {
+    let Some(gpu) = gpu(false) else { return };
+    let unit = 2f32.powi(-10);
+    let smallest = 2f32.powi(-24);
+    let mut x = vec![0.0, 65_504.0, 65_519.0, 65_519.996, 65_520.0, 65_535.0, 65_536.0, 7e4, 1e6];
+    x.extend([f32::MAX, f32::INFINITY, f32::NAN, f32::MIN_POSITIVE]);
+    // Ties, and what lies beside them; the last are beside the least normal half.
+    x.extend([0.5, 0.500_01, 1.5, 1.499_99, 2.5, 1023.5].map(|units| 1.0 + units * unit));
+    x.extend([0.5, 0.500_01, 0.499_99, 1.0, 1.5, 2.5, 512.5, 1023.4, 1023.5].map(|u| u * smallest));
+    for power in -16..16 {
+        x.extend(fill(100, power as u64).iter().map(|v| v * 2f32.powi(power)));
+    }
+    x = x.iter().flat_map(|v| [*v, -v]).collect();
+    x.resize(x.len().next_multiple_of(4), 1.0);
+    let (shape, nothing) = ([x.len()], vec![-0.0; x.len()]);
+    let inputs = [Input::Constant(&shape, &x), Input::Constant(&shape, &nothing)];
+    let outcome = run_in(gpu, Variant::Simple, Precision::F16, &inputs, &[&[]], |t, v| {
+        let stored = add::add(t, v[0], v[1])?;
+        Ok(vec![add::add(t, stored, v[1])?])
+    })
+    .unwrap();
+    assert!(outcome.kernels.iter().any(|k| k.half != 0));
+    for (x, got) in x.iter().zip(&outcome.outputs[0]) {
+        let want = f16::from_f32(*x).to_f32();
+        // Subnormal halves may read as zero.
+        let zero = *got == 0.0 && want.abs() < 1024.0 * smallest;
+        assert!(zero || *got == want || (got.is_nan() && want.is_nan()), "{x}: {got}, not {want}");
+    }
+}

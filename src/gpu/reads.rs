@@ -94,9 +94,22 @@ fn unpacked_wide_halves(halves: u64) -> vec4<f32> {
 }
 ";
 
+/// In integers: what `pack2x16float` makes of values beyond the largest half, and how it rounds, is left to drivers, some
+/// of which round toward zero. A loss scale is lowered by infinities, which 65,504 would hide.
 const PACK_HALVES: &str = "
 fn packed_halves(v: vec4<f32>) -> vec2<u32> {
-    return vec2<u32>(pack2x16float(v.xy), pack2x16float(v.zw));
+    let bits = bitcast<vec4<u32>>(v);
+    let magnitude = bits & vec4<u32>(0x7fffffffu);
+    // Half of the last place, less a bit where that would round a tie to odd; the exponent overflows to infinity.
+    let odd = (magnitude >> vec4<u32>(13u)) & vec4<u32>(1u);
+    let normal = (magnitude + vec4<u32>(0xc8000fffu) + odd) >> vec4<u32>(13u);
+    // The sum's last place is that of subnormal halves.
+    let small = bitcast<vec4<u32>>(bitcast<vec4<f32>>(magnitude) + vec4<f32>(0.5)) - vec4<u32>(0x3f000000u);
+    let beyond = select(vec4<u32>(0x7c00u), vec4<u32>(0x7e00u), magnitude > vec4<u32>(0x7f800000u));
+    let finite = select(normal, small, magnitude < vec4<u32>(0x38800000u));
+    let halves = select(finite, beyond, magnitude >= vec4<u32>(0x47800000u))
+        | ((bits >> vec4<u32>(16u)) & vec4<u32>(0x8000u));
+    return halves.xz | (halves.yw << vec2<u32>(16u));
 }
 ";
 
