@@ -1,8 +1,8 @@
 //! Hinge losses of scores with labels.
 
-use super::{LOOP_LIMIT, WG, groups_for};
+use super::{LOOP_LIMIT, groups_for};
 use crate::autograd::{Dispatch, Element, Tape, Value};
-use crate::gpu::{Kernel, Shader, params, shader};
+use crate::gpu::{Kernel, Restated, Shader, params, shader};
 use crate::{Error, Result};
 
 params! {
@@ -28,8 +28,22 @@ static BALANCE: Shader = shader!("hinge", "balance", Balance);
 /// The family's shaders.
 pub const SHADERS: &[&Shader] = &[&FORWARD, &BACKWARD, &TARGETS, &BALANCE];
 
-/// One workgroup adds them all.
-const MAX_SCORES: usize = LOOP_LIMIT * WG as usize;
+/// The constants that the family restates, with every value.
+pub const RESTATED: &[Restated] = &[
+    (&FORWARD, &[("REDUCE_SIZE", &[LANES])]),
+    (&TARGETS, &[("REDUCE_SIZE", &[LANES])]),
+    (&BALANCE, &[("REDUCE_SIZE", &[LANES])]),
+];
+
+/// Lanes of the one workgroup that adds all scores.
+const LANES: u32 = 256;
+
+const MAX_SCORES: usize = LOOP_LIMIT * LANES as usize;
+
+/// A launch of that workgroup.
+fn launch_one(shader: &'static Shader, params: &impl bytemuck::NoUninit) -> Dispatch {
+    Dispatch::new(Kernel::with(shader, &[("REDUCE_SIZE", LANES)]), params, 1)
+}
 
 /// The double hinge around the unit ball, `[1]`: the mean over the scores `a: [N]` of
 /// `max(0, a - 1/eta)` for normal ones and `max(0, eta - a)` for those of anomalies.
@@ -42,7 +56,7 @@ const MAX_SCORES: usize = LOOP_LIMIT * WG as usize;
 /// inferred from the same authors' SadCLR.
 ///
 /// # Errors
-/// An `a` that is no vector, or has above 3,840,000 scores; labels or weights of another shape; an `eta` that is
+/// An `a` that is no vector, or has above 15,360,000 scores; labels or weights of another shape; an `eta` that is
 /// not a finite number of at least 1, with which anomalies could lie inside of normal scores.
 pub fn double_hinge(
     tape: &mut Tape,
@@ -77,7 +91,7 @@ pub fn double_hinge(
     let weights = weights.unwrap_or(a);
     let loss = tape.temporary("double_hinge", &[1], Element::F32)?;
     let share = tape.temporary("double_hinge.share", &[1], Element::F32)?;
-    let launch = Dispatch::new(Kernel::new(&FORWARD), &params, 1);
+    let launch = launch_one(&FORWARD, &params);
     tape.dispatch(launch.read(a).read(normal).read(weights).write(loss).write(share));
     tape.rule(loss, &[a], move |tape, grad, _| {
         let grad_a = tape.temporary("double_hinge.grad_a", &[len], Element::F32)?;
@@ -95,7 +109,7 @@ pub fn double_hinge(
 /// `normal`: f32 `[N]`, 0 for anomalies. `counts`: f32 `[C]`, entry i has `counts[i % C]`.
 ///
 /// # Errors
-/// Other shapes, an N that is no multiple of C, more than about 1.9 million entries.
+/// Other shapes, an N that is no multiple of C, more than 7.68 million entries.
 pub fn balance(tape: &mut Tape, normal: Value, counts: Value) -> Result<Value> {
     let (of_normal, of_counts) = (tape.shape(normal), tape.shape(counts));
     let wrong = |why: &str| {
@@ -113,7 +127,7 @@ pub fn balance(tape: &mut Tape, normal: Value, counts: Value) -> Result<Value> {
     }
     let weights = tape.temporary("balance", &[len], Element::F32)?;
     let params = Balance { len: len as u32, period: period as u32 };
-    let launch = Dispatch::new(Kernel::new(&BALANCE), &params, 1);
+    let launch = launch_one(&BALANCE, &params);
     tape.dispatch(launch.read(normal).read(counts).write(weights));
     Ok(weights)
 }
@@ -126,7 +140,7 @@ pub fn balance(tape: &mut Tape, normal: Value, counts: Value) -> Result<Value> {
 /// ones of images whose damage is not seen: `seen: [B]`, of which image i has `seen[i % B]`, is 0.
 ///
 /// # Errors
-/// Other shapes, an N that is no multiple of B, more than about 1.9 million positions, shares out of order.
+/// Other shapes, an N that is no multiple of B, more than 7.68 million positions, shares out of order.
 pub fn position_targets(
     tape: &mut Tape,
     cover: Value,
@@ -158,7 +172,7 @@ pub fn position_targets(
     let weights = tape.temporary("position_targets.weights", &[len], Element::F32)?;
     let (per, period) = ((height * width) as u32, period as u32);
     let params = Targets { len: len as u32, per, period, sound, damaged };
-    let launch = Dispatch::new(Kernel::new(&TARGETS), &params, 1);
+    let launch = launch_one(&TARGETS, &params);
     tape.dispatch(launch.read(cover).read(known).read(seen).write(normal).write(weights));
     Ok((normal, weights))
 }

@@ -144,6 +144,7 @@ fn restated() -> Vec<Restated> {
         &conv2d::restated(),
         damage::RESTATED,
         finite::RESTATED,
+        hinge::RESTATED,
         hopfield::RESTATED,
         nt_xent::RESTATED,
         reduce::RESTATED,
