@@ -43,11 +43,12 @@ fn load_left(pixel: Pixel, q: Quad) -> vec4<f32> {
     return select(vec4<f32>(0.0), source[select(0u, at, inside)], inside);
 }
 
-// Past the last tap the left-hand side is 0, and any weight will do.
+// Past the last tap the left-hand side is 0, and any weight will do. With strides a pixel may have no tap at all.
 fn load_right(q: Quad, k: u32, n: u32) -> vec4<f32> {
     let tap = weight_row(q.down, q.across);
     let column = min(n, 4u * p.n_quads - 1u);
     let by_k = ((tap * p.k_quads + q.quad) * 4u + k) * p.n_quads + column / 4u;
     let by_column = (tap * 4u * p.n_quads + column) * p.k_quads + q.quad;
-    return weight[select(0u, select(by_k, by_column, BY_COLUMN == 1u), q.down < p.taps_down)];
+    let is_tap = q.down < p.taps_down && q.across < p.taps_across;
+    return weight[select(0u, select(by_k, by_column, BY_COLUMN == 1u), is_tap)];
 }
