@@ -7,6 +7,7 @@ const WG: u32 = 256u; // invocations, and columns of a tile
 const ROWS: u32 = 32u;        // queries of a block
 const DEPTH: u32 = 8u;        // terms staged at a time
 const PARTS: u32 = WG / ROWS; // invocations per query
+const ACROSS: u32 = WG / 8u;  // invocations along a tile: columns of one lie so far apart, neighbours' side by side
 const STRIDE: u32 = WG + 4u;  // of staged columns: 4 apart in the banks
 
 var<workgroup> staged_a: array<f32, DEPTH * ROWS>;
@@ -38,8 +39,8 @@ fn stage(start: u32, k: u32, length: u32, column: u32, columns: u32, by_slot: bo
 // (32 queries x length, columns at `start`) times W^T (by_slot) or W, scaled, to columns at `to`. Each
 // invocation computes 4 queries of 8 columns.
 fn product(start: u32, length: u32, scale: f32, to: u32, columns: u32, by_slot: bool, lane: u32) {
-    let own_column = lane % (WG / 8u) * 4u;
-    let own_row = lane / (WG / 8u) * 4u;
+    let own_column = lane % ACROSS;
+    let own_row = lane / ACROSS * 4u;
     for (var column = 0u; column < columns; column += WG) {
         var tile: array<vec4<f32>, 8>;
         for (var k = 0u; k < length; k += DEPTH) {
@@ -51,13 +52,13 @@ fn product(start: u32, length: u32, scale: f32, to: u32, columns: u32, by_slot: 
                 let four = vec4<f32>(staged_a[a], staged_a[a + 1u], staged_a[a + 2u], staged_a[a + 3u]);
                 let b = i * STRIDE + own_column;
                 for (var c = 0u; c < 4u; c++) {
-                    tile[c] += four * staged_b[b + c];
-                    tile[c + 4u] += four * staged_b[b + WG / 2u + c];
+                    tile[c] += four * staged_b[b + c * ACROSS];
+                    tile[c + 4u] += four * staged_b[b + (c + 4u) * ACROSS];
                 }
             }
         }
         for (var c = 0u; c < 8u; c++) {
-            let at = column + c / 4u * (WG / 2u) + own_column + c % 4u;
+            let at = column + own_column + c * ACROSS;
             for (var i = 0u; i < 4u && at < columns; i++) {
                 scratch[to + at * ROWS + own_row + i] = scale * tile[c][i];
             }
