@@ -6,12 +6,14 @@
 const QUADS: u32 = 16u; // columns of the tile in fours: 16, 8 or 4
 const ROWS: u32 = QUADS / 2u; // per invocation
 const ROW_GROUPS: u32 = 256u / QUADS;
+// Quads from one line of `right` to the next: one more than are used, where neighbours write other lines, so that most
+// of them find other banks.
+const LINE: u32 = QUADS + BY_COLUMN;
 
 // left[4 r + q]: quad q of the 16 k of row r.
 var<workgroup> left: array<vec4<f32>, 512>;
-// right[QUADS k + q]: four columns of one k; BY_COLUMN: right[4 QUADS q + QUADS j + c]: quad q
-// of the k of column 4 c + j.
-var<workgroup> right: array<vec4<f32>, 16u * QUADS>;
+// right[LINE k + q]: four columns of one k; BY_COLUMN: right[4 LINE q + LINE j + c]: quad q of the k of column 4 c + j.
+var<workgroup> right: array<vec4<f32>, 16u * LINE>;
 // tile[i]: row i ROW_GROUPS + this invocation's group, times its four columns.
 var<private> tile: array<vec4<f32>, 8>;
 
@@ -30,7 +32,7 @@ struct Share {
 fn share_of(lane: u32) -> Share {
     let k = lane / QUADS;
     if (BY_COLUMN == 1u) {
-        let at = (lane % 4u * 4u + lane / 4u % 4u) * QUADS + lane / 16u;
+        let at = (lane % 4u * 4u + lane / 4u % 4u) * LINE + lane / 16u;
         return Share(lane / 4u, lane % 4u, lane % 4u, k % 4u, lane / 4u, at, k, lane % QUADS);
     }
     return Share(lane / 4u, lane % 4u, k / 4u, k % 4u, lane % QUADS * 4u, lane, k, lane % QUADS);
@@ -58,9 +60,9 @@ fn multiply_row(i: u32, group: u32, q: u32, w: mat4x4<f32>) {
 
 // Quad q of the 16 k.
 fn multiply_quad(q: u32, group: u32, column: u32) {
-    // In both layouts a quad of k takes 4 QUADS, and neighbouring invocations read neighbours.
-    let first = q * 4u * QUADS + column;
-    let w = mat4x4<f32>(right[first], right[first + QUADS], right[first + 2u * QUADS], right[first + 3u * QUADS]);
+    // In both layouts a quad of k takes four lines, and neighbouring invocations read neighbours.
+    let first = q * 4u * LINE + column;
+    let w = mat4x4<f32>(right[first], right[first + LINE], right[first + 2u * LINE], right[first + 3u * LINE]);
     multiply_row(0u, group, q, w);
     multiply_row(1u, group, q, w);
     if (ROWS > 2u) {
