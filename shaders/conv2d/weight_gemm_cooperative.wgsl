@@ -61,16 +61,20 @@ fn weight_gemm_cooperative(
     let fetched_quad = quad0 + lane % QUADS;
     let left_at = LINE * (lane / 32u) + lane % 32u;
     let right_at = RIGHT_LINE * (lane / QUADS) + lane % QUADS;
+    let four = place_of(4u);
     let steps = (end - split * p.split + 15u) / 16u;
     var turn = turn_from(0u, lane, subgroup, subgroups);
     while (turn.band < BANDS) {
         var tile: array<Sum, 8>;
-        var left_pixel = split * p.split + lane / 32u;
+        var place = place_of(split * p.split + lane / 32u);
         var right_pixel = split * p.split + lane / QUADS;
-        var a = load_left(fetched, left_pixel, end);
-        var b = load_left(fetched, left_pixel + 4u, end);
-        var c = load_left(fetched, left_pixel + 8u, end);
-        var d = load_left(fetched, left_pixel + 12u, end);
+        var a = load_left(fetched, place, end);
+        place = moved(place, four);
+        var b = load_left(fetched, place, end);
+        place = moved(place, four);
+        var c = load_left(fetched, place, end);
+        place = moved(place, four);
+        var d = load_left(fetched, place, end);
         var v = load_right(right_pixel, fetched_quad);
         var w = load_right(right_pixel + 8u, fetched_quad);
         for (var step = 0u; step < steps; step++) {
@@ -84,12 +88,15 @@ fn weight_gemm_cooperative(
                 right[right_at + 8u * RIGHT_LINE] = vec4<f16>(w);
             }
             workgroupBarrier();
-            left_pixel += 16u;
             right_pixel += 16u;
-            a = load_left(fetched, left_pixel, end);
-            b = load_left(fetched, left_pixel + 4u, end);
-            c = load_left(fetched, left_pixel + 8u, end);
-            d = load_left(fetched, left_pixel + 12u, end);
+            place = moved(place, four);
+            a = load_left(fetched, place, end);
+            place = moved(place, four);
+            b = load_left(fetched, place, end);
+            place = moved(place, four);
+            c = load_left(fetched, place, end);
+            place = moved(place, four);
+            d = load_left(fetched, place, end);
             v = load_right(right_pixel, fetched_quad);
             if (QUADS == 16u) {
                 w = load_right(right_pixel + 8u, fetched_quad);

@@ -64,10 +64,12 @@ fn weight_gemm_tiled(
     let row = min(row0 + lane % 32u, row_quads - 1u);
     let tap = row / p.c_quads;
     let fetched = Row(row % p.c_quads, tap / p.kernel_width - p.padding, tap % p.kernel_width - p.padding);
-    var left_pixel = split * p.split + lane / 32u;
+    let eight = place_of(8u);
+    var place = place_of(split * p.split + lane / 32u);
     var right_pixel = split * p.split + lane / QUADS;
-    var a = load_left(fetched, left_pixel, end);
-    var b = load_left(fetched, left_pixel + 8u, end);
+    var a = load_left(fetched, place, end);
+    place = moved(place, eight);
+    var b = load_left(fetched, place, end);
     var g = load_right(right_pixel, quad0 + lane % QUADS);
     let steps = (end - split * p.split + 15u) / 16u;
     let group = lane / QUADS;
@@ -80,10 +82,11 @@ fn weight_gemm_tiled(
             right[lane] = g;
         }
         workgroupBarrier();
-        left_pixel += 16u;
         right_pixel += 16u;
-        a = load_left(fetched, left_pixel, end);
-        b = load_left(fetched, left_pixel + 8u, end);
+        place = moved(place, eight);
+        a = load_left(fetched, place, end);
+        place = moved(place, eight);
+        b = load_left(fetched, place, end);
         g = load_right(right_pixel, quad0 + lane % QUADS);
         multiply_four(0u, group, column);
         multiply_four(4u, group, column);
