@@ -513,6 +513,18 @@ fn statistics_of(gpu: &Gpu, shape: [usize; 4]) -> f64 {
 }
 
 #[test]
+fn statistics_of_longer_rows_and_columns_are_refused() {
+    let Some(gpu) = gpu(false) else { return };
+    for shape in [[1, 1, 10_001, 3], [1, 30_001, 1, 1]] {
+        let words = vec![0u32; shape.iter().product::<usize>().div_ceil(4)];
+        let inputs = [Input::Integers(&[words.len()], &words)];
+        let e = outcome(gpu, &inputs, |t, v| image_statistics(t, v[0], shape)).err().unwrap();
+        assert!(e.to_string().ends_with("expected up to 30000 rows, and values in a row"), "{e}");
+    }
+    statistics_of(gpu, [1, 1, 10_000, 3]);
+}
+
+#[test]
 fn statistics_match_the_reference() {
     for default_limits in [false, true] {
         let Some(gpu) = gpu(default_limits) else { return };

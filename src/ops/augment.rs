@@ -6,7 +6,7 @@
 //! ```
 //! Nothing has a gradient. Bytes lie four to a `u32` word, the lowest first.
 
-use super::groups_for;
+use super::{LOOP_LIMIT, groups_for};
 use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
 use crate::{Error, Result};
@@ -451,12 +451,14 @@ pub fn plain(tape: &mut Tape, images: &Images, slots: Value) -> Result<Value> {
 /// with full scale at 1. `pixels`: u32, the bytes of `shape` = N, H, W, C.
 ///
 /// # Errors
-/// Other shapes; rows whose bytes could sum to 2^32.
+/// Other shapes; more than 30,000 rows, or values in a row.
 pub fn image_statistics(tape: &mut Tape, pixels: Value, shape: [usize; 4]) -> Result<Value> {
     check_pixels(tape, "augment.image_statistics", pixels, shape)?;
     let [images, height, width, channels] = shape;
-    if width * channels * 255 > u32::MAX as usize {
-        let message = format!("images {shape:?}: a row's sum does not fit 32 bits");
+    // Either is walked twice.
+    let most = LOOP_LIMIT / 2;
+    if height.max(width * channels) > most {
+        let message = format!("images {shape:?}: expected up to {most} rows, and values in a row");
         return Err(Error::shape("augment.image_statistics", message));
     }
     let row_len = (width * channels) as u32;

@@ -51,7 +51,8 @@ pub fn restated() -> Vec<Restated> {
 /// on each side: y `[N, Ho, Wo, O]`, `Ho = (H + 2 padding - KH) / stride + 1` rounded down.
 ///
 /// # Errors
-/// Ranks other than 4, different channel counts, stride 0, a kernel larger than the padded input.
+/// Ranks other than 4, different channel counts, stride 0, a kernel larger than the padded input; on software drivers
+/// more taps and channels than one invocation may walk.
 pub fn conv2d(
     tape: &mut Tape,
     x: Value,

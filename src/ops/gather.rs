@@ -41,8 +41,8 @@ pub const SHADERS: &[&Shader] = &[&DRAW_WORDS, &DRAW, &FORWARD, &LINKS, &BACKWAR
 /// and the positions with the smallest words are taken.
 ///
 /// # Errors
-/// More positions wanted than there are, or none; counters of another shape; nearly 60,000 positions and images
-/// together, or more.
+/// More positions wanted than there are, or none; counters of another shape; more than 60,000 positions and images
+/// together.
 pub fn draw(
     tape: &mut Tape,
     counters: Value,
@@ -59,7 +59,7 @@ pub fn draw(
         let message = format!("{count} of {positions} positions without replacement");
         return Err(Error::shape("gather.draw", message));
     }
-    if positions + images + 2 > LOOP_LIMIT {
+    if positions + images > LOOP_LIMIT {
         let message =
             format!("{positions} positions, {images} images: at most {LOOP_LIMIT} in all");
         return Err(Error::shape("gather.draw", message));

@@ -203,7 +203,7 @@ fn product(tape: &mut Tape, name: &str, form: Form, a: Value, b: Value) -> Resul
         return tape.reshape(out, &[rows, columns]);
     }
     let out = tape.temporary(name, &[rows, columns], Element::F32)?;
-    let runs = inner.div_ceil(LOOP_LIMIT);
+    let runs = inner.div_ceil(LOOP_LIMIT).max(1);
     let params = Product {
         rows: rows as u32,
         inner: inner as u32,
