@@ -121,6 +121,7 @@ impl TrainingSet {
             return Err(Error::Usage(format!("{}: masks that mark nothing", kept[0].name)));
         }
         let first = self.tile_of.len() as u32;
+        let image_of = numbered(&image_of);
         let marks = Marks { first, pixels: masks.pixels.chosen(&tiles)?, known, image_of };
         self.fingerprint = match marks.known.contains(&true) {
             true => merged(&self.fingerprint, "masks", &fingerprint(&[], &marks.pixels)),
@@ -189,6 +190,13 @@ impl TrainingSet {
         self.fingerprint = merged(&self.fingerprint, what, &theirs);
         Ok(loaded)
     }
+}
+
+/// The numbers of a rising list without gaps: from 0, one more wherever a new one begins.
+fn numbered(list: &[u32]) -> Vec<u32> {
+    let mut each = list.to_vec();
+    each.dedup();
+    list.iter().map(|number| each.partition_point(|other| other < number) as u32).collect()
 }
 
 /// The fingerprint of a set and what joins it.
@@ -413,6 +421,19 @@ mod tests {
         let pixels = Pixels { n: 5, height: 1, width: 1, channels: 1, bytes: vec![0; 5].into() };
         let held_out = HeldOut { pixels, tile_of: of, unseen: true };
         assert_eq!(held_out.greatest(&[1.0, 5.0, 2.0, -1.0, -3.0]), [5.0, -1.0]);
+    }
+
+    #[test]
+    fn tiles_of_an_anomaly_stay_together() {
+        let marks = |image_of: &[u32]| {
+            let n = image_of.len();
+            let pixels = Pixels { n, height: 1, width: 1, channels: 1, bytes: vec![1; n].into() };
+            Marks { first: 10, pixels, known: vec![true; n], image_of: image_of.to_vec() }
+        };
+        let all = marks(&[0, 0, 1]).joined(&marks(&numbered(&[1, 1, 4]))).unwrap();
+        assert_eq!(all.image_of, [0, 0, 1, 2, 2, 3]);
+        assert_eq!((all.images(), all.known.len(), all.pixels.n), (4, 6, 6));
+        assert_eq!(all.places_of(&[2, 0]), [13, 14, 10, 11]);
     }
 
     fn split(normals: u32, anomalies: u32) -> Split {

@@ -180,3 +180,20 @@ fn set_beta(gpu: &Gpu, model: &mut Model, index: usize, vectors: &[f32]) -> Resu
     }
     model.store.upload(gpu, beta, &[(0.5 * (low + high)).exp2() as f32])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_are_twice_the_prototypes() {
+        // Of maps of 8 x 8 and 4 x 4 in 32 images: what suffices for one scale does not for the other.
+        assert_eq!([2048, 512].map(|rows| batches_for(1024, rows)), [1, 4]);
+        assert_eq!(batches_for(1, 2048), 1);
+        let vectors: Vec<f32> = (0..8).map(|v| v as f32).collect();
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let mut rows = draw_rows(&vectors, 2, 4, &mut random);
+        rows.sort_by(f32::total_cmp);
+        assert_eq!(rows, vectors);
+    }
+}
