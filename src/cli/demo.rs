@@ -3,8 +3,8 @@
 use super::progress::Progress;
 use super::{Common, report};
 use crate::anomem::{
-    Config, Glimpse, Model, NearestPixels, Observer, RunFolder, Score, Scorer, TrainOptions,
-    TrainingSet, score_samples, test, train,
+    Checkpoint, Config, Glimpse, Model, NearestPixels, Observer, RunFolder, Score, Scorer,
+    TrainOptions, TrainingSet, score_samples, test, train,
 };
 use crate::data::synth::{SynthOptions, generate};
 use crate::data::{DEFAULT_MAX_PIXELS, DataSpec, Dataset, Raster, Sample};
@@ -102,7 +102,8 @@ impl Demo {
             scorer: &scorer,
             samples: &dataset.test,
             data: dataset.spec.to_string(),
-            epoch: config.train.epochs,
+            // More than the configuration's, where it asks for some number of steps.
+            epoch: Checkpoint::read(&folder.model())?.facts.progress.epoch,
             metrics: &metrics,
             judged: &judged,
         };
