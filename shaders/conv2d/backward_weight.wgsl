@@ -4,24 +4,10 @@
 // sum_partials.wgsl adds the splits.
 // Reference and tests: kernels-tests/conv2d.rs.
 #import grid
+#import conv2d/params
 
 const WG: u32 = 64u;
-
-struct Params {
-    images: u32,
-    height: u32, // of x
-    width: u32,
-    channels: u32,
-    rows: u32, // of y
-    columns: u32,
-    out_channels: u32,
-    kernel_height: u32,
-    kernel_width: u32,
-    stride: u32,
-    padding: u32, // zeros on each side
-    split: u32, // pixels per split
-    splits: u32,
-}
+const MOST_PIXELS: u32 = 60000u; // of a split: software drivers end longer loops
 
 @group(0) @binding(0) var<storage, read> x: array<f32>; // [N, H, W, C]
 @group(0) @binding(1) var<storage, read> grad_y: array<f32>; // [N, Ho, Wo, O]
@@ -36,19 +22,22 @@ fn backward_weight(
 ) {
     let i = workgroup_index(group, groups) * WG + lane;
     let weights = p.kernel_height * p.kernel_width * p.channels * p.out_channels;
-    if (i >= p.splits * weights) {
+    let pixels = p.images * p.out_height * p.out_width;
+    let splits = (pixels + MOST_PIXELS - 1u) / MOST_PIXELS;
+    if (i >= splits * weights) {
         return;
     }
-    let first = i / weights * p.split;
-    let end = min(first + p.split, p.images * p.rows * p.columns);
+    let split = (pixels + splits - 1u) / splits;
+    let first = i / weights * split;
+    let end = min(first + split, pixels);
     let o = i % p.out_channels;
     let c = i / p.out_channels % p.channels;
     let tap = i % weights / (p.out_channels * p.channels);
     let kw = tap % p.kernel_width;
     let kh = tap / p.kernel_width;
-    var out_column = first % p.columns;
-    var out_row = first / p.columns % p.rows;
-    var image = first / (p.columns * p.rows);
+    var out_column = first % p.out_width;
+    var out_row = first / p.out_width % p.out_height;
+    var image = first / (p.out_width * p.out_height);
     var sum = 0.0;
     // One loop over all pixels: software drivers count the rounds of inner ones too.
     for (var pixel = first; pixel < end; pixel++) {
@@ -60,11 +49,11 @@ fn backward_weight(
                 * grad_y[pixel * p.out_channels + o];
         }
         out_column++;
-        if (out_column == p.columns) {
+        if (out_column == p.out_width) {
             out_column = 0u;
             out_row++;
         }
-        if (out_row == p.rows) {
+        if (out_row == p.out_height) {
             out_row = 0u;
             image++;
         }

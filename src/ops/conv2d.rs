@@ -9,7 +9,7 @@ use crate::autograd::{Dispatch, Element, Tape, Value};
 use crate::gpu::{Kernel, Restated, Shader, Variant, params, shader};
 use crate::{Error, Result};
 use gemm::Tile;
-pub(super) use gemm::sum_partials;
+pub(super) use gemm::sum_parts;
 use patches::Patches;
 use winograd::Winograd;
 
@@ -22,19 +22,9 @@ params! {
     }
 }
 
-params! {
-    /// Sizes of a gradient of weights, and how its pixels are shared out.
-    pub struct WeightSizes {
-        images: u32, height: u32, width: u32, channels: u32,
-        rows: u32, columns: u32, out_channels: u32,
-        kernel_height: u32, kernel_width: u32, stride: u32, padding: u32,
-        split: u32, splits: u32,
-    }
-}
-
 static FORWARD: Shader = shader!("conv2d", "forward", Sizes);
 static BACKWARD_INPUT: Shader = shader!("conv2d", "backward_input", Sizes);
-static BACKWARD_WEIGHT: Shader = shader!("conv2d", "backward_weight", WeightSizes);
+static BACKWARD_WEIGHT: Shader = shader!("conv2d", "backward_weight", Sizes);
 
 /// The family's shaders.
 pub fn shaders() -> Vec<&'static Shader> {
@@ -44,8 +34,12 @@ pub fn shaders() -> Vec<&'static Shader> {
 
 /// The constants that the family restates, with every value.
 pub fn restated() -> Vec<Restated> {
-    [gemm::RESTATED, winograd::RESTATED].concat()
+    let simple: &[Restated] = &[(&BACKWARD_WEIGHT, &[("MOST_PIXELS", &[MOST_PIXELS])])];
+    [simple, gemm::RESTATED, winograd::RESTATED].concat()
 }
+
+/// Pixels that one invocation sums at most.
+const MOST_PIXELS: u32 = LOOP_LIMIT as u32;
 
 /// Cross-correlation of x `[N, H, W, C]` with weight `[KH, KW, C, O]`, padded with `padding` zeros
 /// on each side: y `[N, Ho, Wo, O]`, `Ho = (H + 2 padding - KH) / stride + 1` rounded down.
@@ -152,28 +146,6 @@ impl Sizes {
     }
 }
 
-impl WeightSizes {
-    /// In as few splits as software drivers allow.
-    fn new(s: &Sizes) -> Self {
-        let splits = s.pixels().div_ceil(LOOP_LIMIT as u32);
-        Self {
-            images: s.images,
-            height: s.height,
-            width: s.width,
-            channels: s.channels,
-            rows: s.out_height,
-            columns: s.out_width,
-            out_channels: s.out_channels,
-            kernel_height: s.kernel_height,
-            kernel_width: s.kernel_width,
-            stride: s.stride,
-            padding: s.padding,
-            split: s.pixels().div_ceil(splits),
-            splits,
-        }
-    }
-}
-
 /// Whether one invocation may walk all taps and so many channels, as the kernels of software drivers do.
 fn check_walk(variant: Variant, s: &Sizes, channels: u32) -> Result<()> {
     let each = match variant {
@@ -261,17 +233,13 @@ pub(super) fn backward_weight(
         gemm::backward_weight(tape, tile, s, [x, grad_y, grad])?;
         return Ok(grad);
     }
-    let p = WeightSizes::new(s);
-    let weights = tape.len(grad);
-    let groups = groups_for(p.splits as usize * weights);
-    let launch = Dispatch::new(Kernel::new(&BACKWARD_WEIGHT), &p, groups).read(x).read(grad_y);
-    if p.splits == 1 {
-        tape.dispatch(launch.write(grad));
-        return Ok(grad);
-    }
-    let partials =
-        tape.temporary("conv2d.partials", &[p.splits as usize, weights], Element::F32)?;
-    tape.dispatch(launch.write(partials));
-    sum_partials(tape, partials, grad)?;
+    let splits = s.pixels().div_ceil(MOST_PIXELS);
+    let kernel = Kernel::with(&BACKWARD_WEIGHT, &[("MOST_PIXELS", MOST_PIXELS)]);
+    let groups = groups_for(splits as usize * tape.len(grad));
+    let launch = Dispatch::new(kernel, s, groups).read(x).read(grad_y);
+    sum_parts(tape, grad, splits, |tape, out| {
+        tape.dispatch(launch.write(out));
+        Ok(())
+    })?;
     Ok(grad)
 }

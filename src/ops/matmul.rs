@@ -153,19 +153,16 @@ fn column_sum(tape: &mut Tape, grad_y: Value, [rows, columns]: [usize; 2]) -> Re
     let [r, c, run, n] = [rows, columns, run, runs].map(|v| v as u32);
     let params = Runs { rows: r, columns: c, run, runs: n };
     let launch = Dispatch::new(Kernel::new(&COLUMN_SUM), &params, groups_for(runs * columns));
-    in_runs(tape, launch.read(grad_y), runs, grad_bias)?;
+    in_runs(tape, launch.read(grad_y), n, grad_bias)?;
     Ok(grad_bias)
 }
 
-/// Records what writes so many parts of `out`, each as large as it, and adds them in order.
-fn in_runs(tape: &mut Tape, launch: Dispatch, runs: usize, out: Value) -> Result<()> {
-    if runs == 1 {
+/// Records what writes `out` in so many runs.
+fn in_runs(tape: &mut Tape, launch: Dispatch, runs: u32, out: Value) -> Result<()> {
+    conv2d::sum_parts(tape, out, runs, |tape, out| {
         tape.dispatch(launch.write(out));
-        return Ok(());
-    }
-    let partials = tape.temporary("matmul.partials", &[runs, tape.len(out)], Element::F32)?;
-    tape.dispatch(launch.write(partials));
-    conv2d::sum_partials(tape, partials, out)
+        Ok(())
+    })
 }
 
 fn wrong(tape: &Tape, op: &str, a: Value, b: Value, expected: &str) -> Error {
@@ -214,6 +211,6 @@ fn product(tape: &mut Tape, name: &str, form: Form, a: Value, b: Value) -> Resul
         runs: runs as u32,
     };
     let launch = Dispatch::new(Kernel::new(&FORWARD), &params, groups_for(runs * rows * columns));
-    in_runs(tape, launch.read(a).read(b), runs, out)?;
+    in_runs(tape, launch.read(a).read(b), params.runs, out)?;
     Ok(out)
 }

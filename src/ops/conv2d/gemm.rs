@@ -427,9 +427,11 @@ pub(super) fn backward_weight(
     let p = WeightGemm::of_all(s, &shares);
     let launch = Dispatch::new(tile.weight_gemm(), &p, shares.groups()).read(x).read(grad_y);
     let weight = Quads::of_blocks(taps, s.channels, s.out_channels);
-    sum_parts(tape, weight, grad_weight, shares.splits, |tape, out| {
-        tape.dispatch(launch.write(out));
-        Ok(())
+    weight.cut(tape, grad_weight, |tape, grad_weight| {
+        sum_parts(tape, grad_weight, shares.splits, |tape, out| {
+            tape.dispatch(launch.write(out));
+            Ok(())
+        })
     })
 }
 
@@ -460,33 +462,23 @@ impl Shares {
     }
 }
 
-/// Records what writes so many parts of the gradient of the weights, and adds them in order.
-pub(super) fn sum_parts(
+/// Records what writes so many parts of `sum`, each as large as it, and adds them in order.
+pub(in crate::ops) fn sum_parts(
     tape: &mut Tape,
-    weight: Quads,
-    grad_weight: Value,
+    sum: Value,
     parts: u32,
     write: impl FnOnce(&mut Tape, Value) -> Result<()>,
 ) -> Result<()> {
-    weight.cut(tape, grad_weight, |tape, grad_weight| {
-        if parts == 1 {
-            return write(tape, grad_weight);
-        }
-        let len = tape.len(grad_weight);
-        let partials = tape.temporary("conv2d.partials", &[parts as usize, len], Element::F32)?;
-        write(tape, partials)?;
-        sum_partials(tape, partials, grad_weight)
-    })
-}
-
-/// Adds the rows of `partials` in order.
-pub(in crate::ops) fn sum_partials(tape: &mut Tape, partials: Value, sum: Value) -> Result<()> {
-    let len = tape.len(sum);
-    let splits = tape.len(partials) / len;
-    if splits > LOOP_LIMIT {
-        return Err(Error::shape("conv2d", format!("{splits} partial sums: too many")));
+    if parts == 1 {
+        return write(tape, sum);
     }
-    let params = Partials { len: len as u32, splits: splits as u32 };
+    if parts as usize > LOOP_LIMIT {
+        return Err(Error::shape("conv2d", format!("{parts} partial sums: too many")));
+    }
+    let len = tape.len(sum);
+    let partials = tape.temporary("conv2d.partials", &[parts as usize, len], Element::F32)?;
+    write(tape, partials)?;
+    let params = Partials { len: len as u32, splits: parts };
     let launch = Dispatch::new(Kernel::new(&SUM_PARTIALS), &params, groups_for(len));
     tape.dispatch(launch.read(partials).write(sum));
     Ok(())

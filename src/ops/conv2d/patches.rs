@@ -138,7 +138,7 @@ impl<'a> Patches<'a> {
         };
         let chunks: Vec<_> = self.chunks().map(shared).collect();
         let parts = chunks.iter().map(|(_, _, shares)| shares.splits).sum();
-        gemm::sum_parts(tape, self.weight(), grad_weight, parts, |tape, out| {
+        let sum = |tape: &mut Tape, out: Value| {
             let mut part = 0;
             for (chunk, product, shares) in chunks {
                 let patches = self.patches(tape, &chunk, x)?;
@@ -152,6 +152,9 @@ impl<'a> Patches<'a> {
                 tape.dispatch(launch.read(patches).read(grad_y).write(out));
             }
             Ok(())
+        };
+        self.weight().cut(tape, grad_weight, |tape, grad_weight| {
+            gemm::sum_parts(tape, grad_weight, parts, sum)
         })
     }
 }
