@@ -91,10 +91,11 @@ pub fn teach(
         );
     }
     // By image, as normal ones: tiles of one show the same defect.
-    let all: Vec<u32> = (0..set.marks.as_ref().map_or(0, Marks::images) as u32).collect();
+    let marks = set.marks.as_ref();
+    let all: Vec<u32> = (0..marks.map_or(0, Marks::images) as u32).collect();
     let order = permutation(config.seed, usize::MAX / 4, &all);
     let (kept_back, taught) = order.split_at(order.len() / KEPT_BACK);
-    let places = |chosen: &[u32]| set.marks.as_ref().map_or(Vec::new(), |m| m.places_of(chosen));
+    let places = |chosen: &[u32]| marks.map_or(Vec::new(), |marks| marks.places_of(chosen));
     split.anomalies = places(taught);
     split.anomalies.sort_unstable();
     let (kept, normals) =

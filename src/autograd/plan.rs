@@ -108,11 +108,7 @@ impl Plan {
             live = rematerialised(tape, live, bytes);
         }
         let lifetimes = lifetimes(tape, &live, bytes)?;
-        let mut bound: HashSet<Value> = HashSet::new();
         for value in live.iter().flat_map(|d| &d.bindings).map(|(v, _)| tape.root(*v)) {
-            if !bound.insert(value) {
-                continue;
-            }
             let info = tape.info(value);
             let bytes = match info.place {
                 Place::Variable(id) => store.variable(id).len() as u64 * 4,

@@ -90,17 +90,19 @@ impl Raster {
     /// Marks the pixels of which at least `enough` of the areas is marked; a pixel's whole area is the number of
     /// pixels of this mask.
     fn marked_from(&self, height: usize, width: usize, enough: impl FnOnce(&[u64]) -> u64) -> Self {
-        let mask = self.clone().with_channels(1);
-        let marked: Vec<bool> = mask.bytes.iter().map(|&value| value > 127).collect();
-        let columns = overlaps(mask.width, width);
-        let rows = overlaps(mask.height, height);
+        let marked: Vec<bool> = match self.channels {
+            1 => self.bytes.iter().map(|&value| value > 127).collect(),
+            _ => self.bytes.chunks_exact(3).map(|pixel| luma(pixel) > 127).collect(),
+        };
+        let columns = overlaps(self.width, width);
+        let rows = overlaps(self.height, height);
         let mut areas = Vec::with_capacity(height * width);
         for row in &rows {
             for column in &columns {
                 let mut covered = 0;
                 for &(y, tall) in row {
                     for &(x, wide) in column {
-                        covered += u64::from(marked[y * mask.width + x]) * tall * wide;
+                        covered += u64::from(marked[y * self.width + x]) * tall * wide;
                     }
                 }
                 areas.push(covered);

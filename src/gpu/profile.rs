@@ -178,8 +178,8 @@ impl fmt::Display for Profile {
 }
 
 impl Gpu {
-    /// Submits each part of the passes, each of which is timed in a compute pass of its own, then the copies; waits. The time of a pass is without
-    /// the copies of operands into textures before it.
+    /// Submits each part of the passes, each of which is timed in a compute pass of its own, then the copies; waits.
+    /// The time of a pass is without the copies of operands into textures before it.
     ///
     /// # Errors
     /// An adapter without timestamps, or a fault of the work.
